@@ -122,7 +122,8 @@ class SettingField(Struct, frozen=True, kw_only=True):
 def setting_fields(settings: type[Struct]) -> tuple[SettingField, ...]:
     """The fields of a `Settings` Struct.
 
-    A field's `Meta` gives `title` (label), `description`, and in `extra`: `secret`, `hidden`.
+    A field's `Meta` gives `title` (label), `description`, and in `extra`: `secret`, `hidden`, and `choices` where a
+    select also takes a text that is not listed.
     """
     return tuple(_setting_field(field) for field in msgspec.structs.fields(settings))
 
@@ -138,6 +139,7 @@ def _setting_field(field: msgspec.structs.FieldInfo) -> SettingField:
     if isinstance(info, msgspec.inspect.UnionType):
         info = next(member for member in info.types if not isinstance(member, msgspec.inspect.NoneType))
     choices = tuple(str(value) for value in info.values) if isinstance(info, msgspec.inspect.LiteralType) else ()
+    choices = choices or tuple(extra.get("choices", ()))
     default = field.default if field.default is not msgspec.NODEFAULT else None
     if field.default_factory is not msgspec.NODEFAULT:
         default = field.default_factory()
