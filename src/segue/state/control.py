@@ -1,0 +1,373 @@
+"""Control rows: the workspace, its sources, destinations and jobs, in `control.db`.
+
+Rule: rows change only inside one short `BEGIN IMMEDIATE` transaction that also raises `version`; a
+destination's or job's id is never given twice, so that what is stored about an id elsewhere stays true.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from segue.core.clock import Clock
+from segue.core.errors import Invalid
+from segue.state.database import open_database, sqlite_errors, transaction
+
+SETTINGS_KEPT = 50
+"""How many former versions of a destination's settings are kept, for `explain`."""
+
+JOBS_KEPT = 1000
+"""How many jobs are kept, the newest."""
+
+JobKind = Literal["replay", "redrive"]
+
+
+class WorkspaceRow(Struct, frozen=True, kw_only=True):
+    """The one workspace of this instance. `strict_keys`: an unknown write key is answered 401."""
+
+    slug: str
+    name: str
+    strict_keys: bool = False
+
+
+class SourceRow(Struct, frozen=True, kw_only=True):
+    """Where events come from. `strict`: a request with a bad event is answered 400, not 200."""
+
+    slug: str
+    name: str
+    write_keys: tuple[str, ...] = ()
+    enabled: bool = True
+    strict: bool = False
+
+
+class DestinationRow(Struct, frozen=True, kw_only=True):
+    """Where the events of one source go.
+
+    `settings` are as stored: `{"$secret": "<encrypted>"}`, `{"$env": "NAME"}`, `{"$text": "<template>"}` or
+    plain values. `offset` is the log's end when it was connected, `ordinals` the last ordinal of its source
+    then. `max_rate` is in requests a second: None takes what the kind suggests, 0 means no limit.
+    """
+
+    id: int
+    slug: str
+    name: str
+    source: str
+    kind: str
+    enabled: bool = False
+    settings: dict[str, Any] = {}
+    settings_version: int = 1
+    offset: int = 0
+    ordinals: dict[str, int] = {}
+    max_rate: float | None = None
+    max_concurrency: int = 50
+
+
+class JobRow(Struct, frozen=True, kw_only=True):
+    """Work that someone asked for, beside the live stream. `created_at` in milliseconds since 1970."""
+
+    id: int
+    kind: JobKind
+    destination: int
+    created_at: int
+    spec: dict[str, Any]
+    cancelled: bool = False
+
+
+class Control(Struct, frozen=True, kw_only=True):
+    """Everything that control holds at one moment. `version` rises with each change."""
+
+    version: int = 0
+    workspace: WorkspaceRow = WorkspaceRow(slug="default", name="Default")
+    sources: tuple[SourceRow, ...] = ()
+    destinations: tuple[DestinationRow, ...] = ()
+    jobs: tuple[JobRow, ...] = ()
+
+    def source(self, slug: str) -> SourceRow | None:
+        """The source of this slug."""
+        return next((row for row in self.sources if row.slug == slug), None)
+
+    def destination(self, slug: str) -> DestinationRow | None:
+        """The destination of this slug."""
+        return next((row for row in self.destinations if row.slug == slug), None)
+
+
+MIGRATIONS = (
+    """
+    CREATE TABLE workspace (
+        only INTEGER PRIMARY KEY CHECK (only = 1), slug TEXT NOT NULL, name TEXT NOT NULL,
+        strict_keys INTEGER NOT NULL, version INTEGER NOT NULL, applied_hash TEXT
+    ) STRICT;
+    INSERT INTO workspace VALUES (1, 'default', 'Default', 0, 1, NULL);
+    CREATE TABLE source (
+        slug TEXT PRIMARY KEY, name TEXT NOT NULL, enabled INTEGER NOT NULL, strict INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE write_key (
+        key TEXT PRIMARY KEY, source TEXT NOT NULL REFERENCES source ON DELETE CASCADE, place INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE destination (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+        source TEXT NOT NULL REFERENCES source, kind TEXT NOT NULL, enabled INTEGER NOT NULL,
+        settings_version INTEGER NOT NULL, begin_offset INTEGER NOT NULL, ordinals TEXT NOT NULL,
+        max_rate REAL, max_concurrency INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE destination_settings (
+        destination INTEGER NOT NULL REFERENCES destination ON DELETE CASCADE, version INTEGER NOT NULL,
+        settings TEXT NOT NULL, PRIMARY KEY (destination, version)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE job (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL CHECK (kind IN ('replay', 'redrive')),
+        destination INTEGER NOT NULL REFERENCES destination ON DELETE CASCADE,
+        created_at INTEGER NOT NULL, spec TEXT NOT NULL, cancelled INTEGER NOT NULL
+    ) STRICT;
+    """,
+)
+
+READ_WORKSPACE = "SELECT version, slug, name, strict_keys FROM workspace"
+READ_VERSION = "SELECT version FROM workspace"
+READ_APPLIED = "SELECT applied_hash FROM workspace"
+READ_SOURCES = "SELECT slug, name, enabled, strict FROM source ORDER BY rowid"
+READ_KEYS = "SELECT source, key FROM write_key ORDER BY source, place"
+READ_DESTINATIONS = """
+    SELECT d.id, d.slug, d.name, d.source, d.kind, d.enabled, s.settings, d.settings_version, d.begin_offset,
+           d.ordinals, d.max_rate, d.max_concurrency
+    FROM destination d JOIN destination_settings s ON s.destination = d.id AND s.version = d.settings_version
+    ORDER BY d.id"""
+READ_SETTINGS = "SELECT settings FROM destination_settings WHERE destination = ? AND version = ?"
+READ_JOBS = "SELECT id, kind, destination, created_at, spec, cancelled FROM job ORDER BY id"
+
+RAISE_VERSION = "UPDATE workspace SET version = version + 1"
+PUT_APPLIED = "UPDATE workspace SET applied_hash = ?"
+PUT_WORKSPACE = "UPDATE workspace SET slug = ?, name = ?, strict_keys = ?"
+PUT_SOURCE = """
+    INSERT INTO source (slug, name, enabled, strict) VALUES (?, ?, ?, ?)
+    ON CONFLICT (slug) DO UPDATE
+    SET name = excluded.name, enabled = excluded.enabled, strict = excluded.strict"""
+DROP_KEYS = "DELETE FROM write_key WHERE source = ?"
+ADD_KEY = "INSERT INTO write_key (key, source, place) VALUES (?, ?, ?)"
+DROP_SOURCE = "DELETE FROM source WHERE slug = ?"
+ADD_DESTINATION = """
+    INSERT INTO destination (
+        slug, name, source, kind, enabled, settings_version, begin_offset, ordinals, max_rate,
+        max_concurrency)
+    VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"""
+PUT_DESTINATION = """
+    UPDATE destination
+    SET slug = ?, name = ?, enabled = ?, settings_version = ?, max_rate = ?, max_concurrency = ?
+    WHERE id = ?"""
+ADD_SETTINGS = "INSERT INTO destination_settings (destination, version, settings) VALUES (?, ?, ?)"
+CUT_SETTINGS = "DELETE FROM destination_settings WHERE destination = ? AND version < ?"
+DROP_DESTINATION = "DELETE FROM destination WHERE id = ?"
+ADD_JOB = "INSERT INTO job (kind, destination, created_at, spec, cancelled) VALUES (?, ?, ?, ?, 0)"
+CUT_JOBS = "DELETE FROM job WHERE id <= (SELECT max(id) FROM job) - ?"
+CANCEL_JOB = "UPDATE job SET cancelled = 1 WHERE id = ? AND cancelled = 0"
+
+
+class Change:
+    """What may be done inside one transaction of control. Made by `ControlStore.change`."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self.changed = False
+
+    def control(self) -> Control:
+        """Everything, as this transaction sees it."""
+        return _read(self._connection)
+
+    def put_workspace(self, row: WorkspaceRow) -> None:
+        """Rename the workspace or change its switches."""
+        self._write(PUT_WORKSPACE, row.slug, row.name, row.strict_keys)
+
+    def put_source(self, row: SourceRow) -> None:
+        """Create the source or make it as `row` says. Raises Invalid where another source has a write key."""
+        self._write(PUT_SOURCE, row.slug, row.name, row.enabled, row.strict)
+        self.drop_write_keys(row.slug)
+        for place, key in enumerate(row.write_keys):
+            try:
+                self._write(ADD_KEY, key, row.slug, place)
+            except sqlite3.IntegrityError:
+                raise Invalid(f"another source has the write key {key!r}", field="write_keys") from None
+
+    def drop_write_keys(self, source: str) -> None:
+        """Free the write keys of a source, so that another may take them in the same transaction."""
+        self._write(DROP_KEYS, source)
+
+    def delete_source(self, slug: str) -> None:
+        """Remove the source. Its destinations must be gone before."""
+        self._write(DROP_SOURCE, slug)
+
+    def add_destination(self, row: DestinationRow) -> DestinationRow:
+        """Create the destination; the answer has its new `id` and `settings_version` 1."""
+        number = self._write(
+            ADD_DESTINATION, row.slug, row.name, row.source, row.kind, row.enabled, row.offset,
+            _json(row.ordinals), row.max_rate, row.max_concurrency,
+        )  # fmt: skip
+        self._write(ADD_SETTINGS, number, 1, _json(row.settings))
+        return msgspec.structs.replace(row, id=number, settings_version=1)
+
+    def put_destination(self, row: DestinationRow) -> DestinationRow:
+        """Make the destination of `row.id` as `row` says; source, kind and where it began stay.
+
+        Other settings get the next `settings_version`, which the answer holds.
+        """
+        version, settings = row.settings_version, _json(row.settings)
+        stored = self._connection.execute(READ_SETTINGS, (row.id, version)).fetchone()
+        if stored != (settings,):
+            version += 1
+            self._write(ADD_SETTINGS, row.id, version, settings)
+            self._write(CUT_SETTINGS, row.id, version - SETTINGS_KEPT)
+        self._write(
+            PUT_DESTINATION,
+            row.slug,
+            row.name,
+            row.enabled,
+            version,
+            row.max_rate,
+            row.max_concurrency,
+            row.id,
+        )
+        return msgspec.structs.replace(row, settings_version=version)
+
+    def delete_destination(self, number: int) -> None:
+        """Remove the destination with its settings and jobs. Its id is never used again."""
+        self._write(DROP_DESTINATION, number)
+
+    def add_job(self, kind: JobKind, destination: int, spec: dict[str, Any]) -> JobRow:
+        """Ask for a job; the newest 1,000 are kept."""
+        created_at = self._clock.now_ms()
+        number = self._write(ADD_JOB, kind, destination, created_at, _json(spec))
+        self._write(CUT_JOBS, JOBS_KEPT)
+        return JobRow(id=number, kind=kind, destination=destination, created_at=created_at, spec=spec)
+
+    def cancel_job(self, number: int) -> None:
+        """Say that the job shall stop; one that is cancelled already stays so."""
+        self._write(CANCEL_JOB, number)
+
+    def set_applied_hash(self, value: str) -> None:
+        """Remember which workspace file was applied last. This alone is no change of control."""
+        self._connection.execute(PUT_APPLIED, (value,))
+
+    def _write(self, statement: str, *values: object) -> int:
+        cursor = self._connection.execute(statement, values)
+        self.changed = self.changed or cursor.rowcount > 0
+        return cursor.lastrowid or 0
+
+
+class ControlStore:
+    """`control.db`: read whole, written in short transactions, by any process and any thread in turn."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        """Open or create the file. Raises Damaged or Unavailable as `open_database` does."""
+        self._path = path
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._connection = open_database(path, MIGRATIONS)
+
+    def snapshot(self) -> Control:
+        """Everything at one moment."""
+        with self._lock, sqlite_errors(self._path), transaction(self._connection, "BEGIN"):
+            return _read(self._connection)
+
+    def version(self) -> int:
+        """The version alone: cheap, to see whether a snapshot is still the newest."""
+        return int(self._one(READ_VERSION)[0])
+
+    def applied_hash(self) -> str | None:
+        """The hash of the workspace file that was applied last; None before the first."""
+        value = self._one(READ_APPLIED)[0]
+        return None if value is None else str(value)
+
+    def settings_at(self, destination: int, version: int) -> dict[str, Any] | None:
+        """The stored settings that a destination had as `version`; None where they are no longer kept."""
+        found = self._one(READ_SETTINGS, destination, version)
+        return None if found is None else msgspec.json.decode(found[0], type=dict[str, Any])
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """One transaction: what the block did is durable after it, or undone where it raised.
+
+        Raises Unavailable where another process holds the lock for over 5 s or the disk is full.
+        """
+        with self._lock, sqlite_errors(self._path), transaction(self._connection):
+            change = Change(self._connection, self._clock)
+            yield change
+            if change.changed:
+                self._connection.execute(RAISE_VERSION)
+
+    def close(self) -> None:
+        """Close the file; calling it again does nothing."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> ControlStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _one(self, statement: str, *values: object) -> Any:
+        with self._lock, sqlite_errors(self._path):
+            return self._connection.execute(statement, values).fetchone()
+
+
+def _json(value: object) -> str:
+    # One text for one value, so that equal settings are seen to be equal.
+    return msgspec.json.encode(value, order="deterministic").decode()
+
+
+def _read(connection: sqlite3.Connection) -> Control:
+    version, slug, name, strict_keys = connection.execute(READ_WORKSPACE).fetchone()
+    keys: dict[str, list[str]] = {}
+    for source, key in connection.execute(READ_KEYS):
+        keys.setdefault(source, []).append(key)
+    return Control(
+        version=version,
+        workspace=WorkspaceRow(slug=slug, name=name, strict_keys=bool(strict_keys)),
+        sources=tuple(
+            _source(row, tuple(keys.get(row[0], ()))) for row in connection.execute(READ_SOURCES)
+        ),
+        destinations=tuple(_destination(row) for row in connection.execute(READ_DESTINATIONS)),
+        jobs=tuple(_job(row) for row in connection.execute(READ_JOBS)),
+    )  # fmt: skip
+
+
+def _source(row: tuple[Any, ...], keys: tuple[str, ...]) -> SourceRow:
+    return SourceRow(slug=row[0], name=row[1], write_keys=keys, enabled=bool(row[2]), strict=bool(row[3]))
+
+
+def _destination(row: tuple[Any, ...]) -> DestinationRow:
+    return DestinationRow(
+        id=row[0],
+        slug=row[1],
+        name=row[2],
+        source=row[3],
+        kind=row[4],
+        enabled=bool(row[5]),
+        settings=msgspec.json.decode(row[6]),
+        settings_version=row[7],
+        offset=row[8],
+        ordinals=msgspec.json.decode(row[9]),
+        max_rate=row[10],
+        max_concurrency=row[11],
+    )
+
+
+def _job(row: tuple[Any, ...]) -> JobRow:
+    return JobRow(
+        id=row[0],
+        kind=row[1],
+        destination=row[2],
+        created_at=row[3],
+        spec=msgspec.json.decode(row[4]),
+        cancelled=bool(row[5]),
+    )
