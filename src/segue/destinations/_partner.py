@@ -30,8 +30,8 @@ def post_event(
 ) -> Request:
     """One event as Segment posts it to a partner.
 
-    `shown_settings` are all settings but the key and the endpoint; they travel as `X-Segment-Settings`, which is left
-    out where there are none (PROPOSED: Segment's pages only show the header with something in it).
+    `shown_settings` are all settings but the key and the endpoint; they travel as `X-Segment-Settings`,
+    which is left out where there are none (PROPOSED: Segment's pages only show it with something in it).
     """
     shown = tuple(shown_settings.items()) if shown_settings else ()
     return Request(url=endpoint, headers=partner_headers(api_key, shown), body=body)
