@@ -1,0 +1,79 @@
+"""What a delivery is handed: control's plan for its destination, and the log and retry rows as it reads them.
+
+Rule: a plan is never changed, only replaced whole; so an attempt sees one plan from its first line to its last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from segue.core.destination import Destination
+from segue.core.event import Event, Record
+from segue.deliver.history import Mask
+from segue.state.deliveries import ParkedRow, RedriveCount, RetryRow
+
+
+class Records(Protocol):
+    """The log as deliveries read it: decoded once for all of them."""
+
+    def read(self, offset: int) -> list[tuple[Record, Event]]:
+        """Some records from `offset` on, none at the end. Raises OffsetExpired."""
+        ...
+
+    def get(self, offsets: list[int]) -> list[tuple[Record, Event]]:
+        """These records, without those that are no longer held."""
+        ...
+
+    def ordinals_before(self, offset: int) -> dict[str, int]:
+        """The last ordinal of each source before `offset`."""
+        ...
+
+
+class RetryRows(Protocol):
+    """What a delivery reads back from the state."""
+
+    def parked_rows(self, destination: int, *, first: int = 0, last: int | None = None) -> list[ParkedRow]: ...
+
+    def retry_row(self, destination: int, job: int, offset: int) -> RetryRow | None: ...
+
+    def redrivable(self, destination: int, reason: str, *, rows: int, size: int) -> RedriveCount: ...
+
+
+class Plan:
+    """What control says of a destination at this moment; replaced whole when it changes."""
+
+    __slots__ = (
+        "batch_size",
+        "decide",
+        "enabled",
+        "kind",
+        "max_concurrency",
+        "max_rate",
+        "settings",
+        "sources",
+    )
+
+    def __init__(
+        self,
+        *,
+        kind: Destination,
+        sources: frozenset[str],
+        enabled: bool,
+        settings: Any,
+        decide: Callable[[Event], str | None],
+        mask: Mask,
+        max_rate: float | None = None,
+        max_concurrency: int = 50,
+        stall: str = "",
+    ) -> None:
+        self.kind = kind
+        self.sources = sources
+        self.enabled = enabled
+        self.settings = settings
+        self.decide = decide  # the reason code by which an enabled destination does not get the event, or None
+        self.mask = mask
+        self.max_rate = max_rate
+        self.max_concurrency = max_concurrency
+        self.stall = stall  # why nothing can be sent or filtered now, such as settings that cannot be read
+        self.batch_size = kind.batch_size(settings) if kind.send_batch is not None and not stall else 1

@@ -1,0 +1,112 @@
+"""A replay: a part of the log sent to one destination once more, beside the live way.
+
+Rule: it has its own cursor and counts, outside the destination's balance, and shares the lanes, so that no event
+overtakes an earlier one of the same user that is still on its way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from segue.core.errors import OffsetExpired
+from segue.core.event import Event, Record
+from segue.deliver.lanes import Item
+from segue.deliver.plan import Records
+from segue.state.deliveries import ReplayState
+
+if TYPE_CHECKING:
+    from segue.deliver.delivery import Delivery
+
+REPLAY_WINDOW = 500
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """Which events a replay is about. Empty means any."""
+
+    types: frozenset[str] = frozenset()
+    events: frozenset[str] = frozenset()
+    user_ids: frozenset[str] = frozenset()
+    message_ids: frozenset[str] = frozenset()
+
+    def takes(self, event: Event) -> bool:
+        """Whether the event is one of them."""
+        return (
+            (not self.types or event.type in self.types)
+            and (not self.events or event.event in self.events)
+            and (not self.user_ids or event.user_id in self.user_ids or event.anonymous_id in self.user_ids)
+            and (not self.message_ids or event.message_id in self.message_ids)
+        )
+
+
+class Replay:
+    """One replay under way."""
+
+    def __init__(self, job: int, selection: Selection, state: ReplayState, records: Records) -> None:
+        self.job = job
+        self.selection = selection
+        self.state = state
+        self.waiting: dict[int, Item] = {}
+        self._records = records
+
+    def pump(self, delivery: Delivery, now: int) -> bool:
+        """Take in records while there is room; True where there may be more to take in at once."""
+        state = self.state
+        if state.state != "running" or not delivery.plan.enabled or delivery.ledger.state.stall:
+            return False
+        if state.position >= state.end:
+            self._end_when_empty(delivery)
+            return False
+        if len(self.waiting) >= REPLAY_WINDOW:
+            return False
+        try:
+            block = self._records.read(state.position)
+        except OffsetExpired as expired:
+            state.position = expired.start
+            return True
+        delivery.ledger.dirty = True
+        if not block:
+            state.position = state.end
+        for record, event in block:
+            if record.offset >= state.end:
+                state.position = state.end
+                break
+            state.position = record.offset + 1
+            if record.source in delivery.plan.sources and self.selection.takes(event):
+                self._select(delivery, record, event)
+        return True
+
+    def cancel(self, delivery: Delivery) -> None:
+        """Take in no more; what is on its way ends as it would."""
+        if self.state.state == "running":
+            self.state.state = "cancelled"
+            self.state.end = self.state.position
+            delivery.ledger.dirty = True
+
+    def admit(self, delivery: Delivery, record: Record, event: Event) -> None:
+        """Put an event in its lanes, as this replay's."""
+        keys = event.order_keys
+        item = Item(record.offset, record.source, record.message_id, record.received_at, keys, event, self.job)
+        self.waiting[record.offset] = item
+        delivery.admit(item)
+
+    def left(self, item: Item) -> None:
+        """The item has a final outcome or a retry row."""
+        self.waiting.pop(item.offset, None)
+
+    def is_over(self) -> bool:
+        """Whether nothing of it is on its way."""
+        return self.state.state != "running" and not self.waiting and not self.state.retrying
+
+    def _select(self, delivery: Delivery, record: Record, event: Event) -> None:
+        self.state.matched += 1
+        if delivery.plan.decide(event) is not None:
+            self.state.filtered += 1
+        else:
+            self.admit(delivery, record, event)
+
+    def _end_when_empty(self, delivery: Delivery) -> None:
+        if not self.waiting and not self.state.retrying:
+            self.state.state = "done"
+            delivery.ledger.dirty = True

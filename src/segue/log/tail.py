@@ -1,0 +1,70 @@
+"""The newest records, decoded once for all that read them.
+
+Rule: what it gives is what the log holds; it keeps a bounded number of whole blocks and nothing that a reader changes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from segue.core.event import Event, Record
+from segue.log import LogReader
+
+BLOCK = 256
+BLOCKS_MOST = 24
+BLOCK_BYTES_MOST = 16_000_000
+
+Decoded = tuple[Record, Event]
+
+
+class Tail:
+    """Reads of partition 0 through a cache of blocks of 256 offsets, the least recently used one let go first."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+        self._blocks: OrderedDict[int, list[Decoded]] = OrderedDict()
+        self._bytes = 0
+
+    def read(self, offset: int) -> list[Decoded]:
+        """The records from `offset` to the end of its block, as far as they exist. Raises OffsetExpired."""
+        number = offset // BLOCK
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._load(number, offset)
+        else:
+            self._blocks.move_to_end(number)
+            if len(block) < BLOCK and block[-1][0].offset < offset:
+                self._extend(block, offset)
+        first = block[0][0].offset if block else offset
+        return block[offset - first :] if offset > first else block[:]
+
+    def get(self, offsets: list[int]) -> list[Decoded]:
+        """These records, without those that are no longer held."""
+        return [(record, Event(record.body)) for record in self._reader.get(offsets)]
+
+    def ordinals_before(self, offset: int) -> dict[str, int]:
+        """The last ordinal of each source before `offset`."""
+        return self._reader.ordinals_before(offset)
+
+    def _load(self, number: int, offset: int) -> list[Decoded]:
+        start = max(number * BLOCK, self._reader.start(0))
+        start = min(start, offset)
+        records = self._reader.read(0, start, (number + 1) * BLOCK - start)
+        block = [(record, Event(record.body)) for record in records]
+        if block:
+            self._blocks[number] = block
+            self._bytes += _size(block)
+            while len(self._blocks) > BLOCKS_MOST or (self._bytes > BLOCK_BYTES_MOST and len(self._blocks) > 1):
+                self._bytes -= _size(self._blocks.popitem(last=False)[1])
+        return block
+
+    def _extend(self, block: list[Decoded], offset: int) -> None:
+        last = block[-1][0].offset
+        records = self._reader.read(0, last + 1, (offset // BLOCK + 1) * BLOCK - last - 1)
+        more = [(record, Event(record.body)) for record in records]
+        block.extend(more)
+        self._bytes += _size(more)
+
+
+def _size(block: list[Decoded]) -> int:
+    return sum(len(record.body) for record, _ in block)

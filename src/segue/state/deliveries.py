@@ -1,0 +1,415 @@
+"""What the worker knows of deliveries: cursors, counts, retry rows, dead letters, and the lines that `explain` reads.
+
+Rule: everything that one step changed for a destination is written in one transaction, so that in each snapshot
+accepted = delivered + filtered + refused + retrying + lag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from segue.state.database import open_database, open_reader
+
+MIGRATIONS = (
+    """
+    CREATE TABLE destination (
+      id INTEGER PRIMARY KEY, body BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE replay (
+      job INTEGER PRIMARY KEY, destination INTEGER NOT NULL, body BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE retry (
+      destination INTEGER NOT NULL, job INTEGER NOT NULL, offset INTEGER NOT NULL, source TEXT NOT NULL,
+      message_id TEXT NOT NULL, received_at INTEGER NOT NULL, order_keys TEXT NOT NULL, arrival INTEGER NOT NULL,
+      due_at INTEGER NOT NULL, attempts INTEGER NOT NULL, first_at INTEGER NOT NULL, stopped_at INTEGER NOT NULL,
+      history BLOB NOT NULL, body BLOB NOT NULL,
+      PRIMARY KEY (destination, job, offset)
+    ) STRICT;
+    CREATE TABLE dead_letter (
+      id INTEGER PRIMARY KEY, destination INTEGER NOT NULL, job INTEGER NOT NULL, offset INTEGER NOT NULL,
+      source TEXT NOT NULL, message_id TEXT NOT NULL, received_at INTEGER NOT NULL, order_keys TEXT NOT NULL,
+      at INTEGER NOT NULL, reason TEXT NOT NULL, history BLOB NOT NULL, body BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX dead_letter_offset ON dead_letter (destination, offset);
+    CREATE TABLE delivered (
+      destination INTEGER NOT NULL, offset INTEGER NOT NULL, at INTEGER NOT NULL, duration_ms INTEGER NOT NULL,
+      status INTEGER NOT NULL, answer INTEGER NOT NULL, history BLOB,
+      PRIMARY KEY (destination, offset)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE answer (id INTEGER PRIMARY KEY, body BLOB NOT NULL UNIQUE, used_at INTEGER NOT NULL) STRICT;
+    CREATE TABLE disabled_span (
+      destination INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (destination, first)
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+DEAD_LETTERS_MOST = 100_000
+DELIVERED_KEEP_MS = 7 * 86_400_000
+DELIVERED_ROW_BYTES = 64
+"""About what one delivered line takes on disk; the bound of 1 GB is kept as a bound on rows."""
+DELIVERED_ROWS_MOST = 1_000_000_000 // DELIVERED_ROW_BYTES
+
+
+class DestinationState(Struct, kw_only=True):
+    """One destination's cursor and counts. `passed` is the last ordinal of each source before `position`.
+
+    `unfinished` are the offsets below `position` that have no final outcome and no retry row.
+    """
+
+    position: int
+    passed: dict[str, int]
+    unfinished: list[int] = []
+    delivered: int = 0
+    filtered: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    retrying: int = 0
+    retry_bytes: int = 0
+    dead_letters_cut: int = 0
+    delivered_rows: int = 0
+    breaker: str = "closed"
+    breaker_reason: str | None = None
+    stopped_ms: int = 0
+    moved_at: int = 0
+    stall: str = ""
+    """Why the cursor stands, where Segue knows: the retry rows are full, or the settings cannot be read."""
+
+
+class ReplayState(Struct, kw_only=True):
+    """How far a replay has come; its counts are outside the balance."""
+
+    position: int
+    end: int
+    unfinished: list[int] = []
+    matched: int = 0
+    delivered: int = 0
+    filtered: int = 0
+    refused: int = 0
+    retrying: int = 0
+    state: str = "running"
+
+
+class RetryRow(NamedTuple):
+    """An event that waits for a retry, or behind one that does. `order_keys` and `history` are JSON."""
+
+    destination: int
+    job: int
+    offset: int
+    source: str
+    message_id: str
+    received_at: int
+    order_keys: str
+    arrival: int
+    due_at: int
+    attempts: int
+    first_at: int
+    stopped_at: int
+    history: bytes
+    body: bytes
+
+
+class ParkedRow(NamedTuple):
+    """What is kept in memory of a retry row. `size` is its body's, in bytes."""
+
+    job: int
+    offset: int
+    source: str
+    message_id: str
+    received_at: int
+    order_keys: str
+    arrival: int
+    due_at: int
+    attempts: int
+    first_at: int
+    stopped_at: int
+    size: int
+
+
+class DeadLetter(NamedTuple):
+    """An event refused for good. `history` is JSON: the attempts, oldest first."""
+
+    destination: int
+    job: int
+    offset: int
+    source: str
+    message_id: str
+    received_at: int
+    order_keys: str
+    at: int
+    reason: str
+    history: bytes
+    body: bytes
+
+
+class DeliveredRow(NamedTuple):
+    """One finished delivery. `history` is JSON of earlier attempts, None where the first one succeeded."""
+
+    destination: int
+    offset: int
+    at: int
+    duration_ms: int
+    status: int
+    answer: int
+    history: bytes | None
+
+
+class RetryUpdate(NamedTuple):
+    """What a further failed attempt changes in a retry row."""
+
+    due_at: int
+    attempts: int
+    first_at: int
+    stopped_at: int
+    history: bytes
+    destination: int
+    job: int
+    offset: int
+
+
+class Redrive(NamedTuple):
+    """Dead letters to become retry rows again: those up to `last_id`, of one reason or ("") of any."""
+
+    destination: int
+    last_id: int
+    reason: str
+    first_arrival: int
+    now_ms: int
+
+
+class RedriveCount(NamedTuple):
+    """What a redrive would take back: up to which id, how many of each reason, and their bytes."""
+
+    last_id: int
+    reasons: dict[str, int]
+    size: int
+
+
+class Delta(Struct, kw_only=True):
+    """What one destination changed since the last commit."""
+
+    destination: int
+    state: DestinationState
+    parked: list[RetryRow] = []
+    updated: list[RetryUpdate] = []
+    unparked: list[tuple[int, int, int]] = []
+    """Retry rows that are done: (destination, job, offset)."""
+    dead: list[DeadLetter] = []
+    redriven: list[Redrive] = []
+    delivered: list[DeliveredRow] = []
+    answers: list[tuple[int, bytes, int]] = []
+    """New answers: (id, body, used_at)."""
+    disabled: list[tuple[int, int, int]] = []
+    """(destination, first offset, last offset) that passed while it was disabled."""
+    replays: dict[int, ReplayState] = {}
+
+
+UPSERT_DESTINATION = "INSERT INTO destination VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+UPSERT_REPLAY = "INSERT INTO replay VALUES (?, ?, ?) ON CONFLICT (job) DO UPDATE SET body = excluded.body"
+INSERT_RETRY = "INSERT OR REPLACE INTO retry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+UPDATE_RETRY = """UPDATE retry SET due_at = ?, attempts = ?, first_at = ?, stopped_at = ?, history = ?
+  WHERE destination = ? AND job = ? AND offset = ?"""
+DELETE_RETRY = "DELETE FROM retry WHERE destination = ? AND job = ? AND offset = ?"
+INSERT_DEAD = "INSERT INTO dead_letter VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+REDRIVE = """INSERT OR REPLACE INTO retry
+  SELECT destination, 0, offset, source, message_id, received_at, order_keys, ?4 + row_number() OVER (ORDER BY id) - 1,
+         ?5, 0, 0, 0, history, body
+  FROM dead_letter WHERE destination = ?1 AND job = 0 AND id <= ?2 AND (?3 = '' OR reason = ?3)"""
+DELETE_REDRIVEN = """DELETE FROM dead_letter
+  WHERE destination = ?1 AND job = 0 AND id <= ?2 AND (?3 = '' OR reason = ?3)"""
+INSERT_DELIVERED = "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?, ?, ?, ?, ?)"
+INSERT_ANSWER = "INSERT OR IGNORE INTO answer VALUES (?, ?, ?)"
+TOUCH_ANSWER = "UPDATE answer SET used_at = ? WHERE id = ?"
+INSERT_DISABLED = """INSERT INTO disabled_span VALUES (?, ?, ?)
+  ON CONFLICT (destination, first) DO UPDATE SET last = max(last, excluded.last)"""
+
+_encode = msgspec.json.Encoder().encode
+_decode_destination = msgspec.json.Decoder(DestinationState).decode
+_decode_replay = msgspec.json.Decoder(ReplayState).decode
+
+
+class DeliveryWriter:
+    """The worker's connection. `commit` is called from one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_database(path, MIGRATIONS)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def commit(self, deltas: Sequence[Delta]) -> None:
+        """Write all of it in one transaction, durable on return. Raises sqlite3.Error with nothing written."""
+        run = self._connection
+        run.execute("BEGIN IMMEDIATE")
+        try:
+            for delta in deltas:
+                self._write(delta)
+            run.execute("COMMIT")
+        except BaseException:
+            if run.in_transaction:
+                run.execute("ROLLBACK")
+            raise
+
+    def _write(self, delta: Delta) -> None:
+        run = self._connection
+        run.execute(UPSERT_DESTINATION, (delta.destination, _encode(delta.state)))
+        if delta.answers:
+            run.executemany(INSERT_ANSWER, delta.answers)
+        if delta.delivered:
+            run.executemany(INSERT_DELIVERED, delta.delivered)
+        if delta.parked:
+            run.executemany(INSERT_RETRY, delta.parked)
+        if delta.updated:
+            run.executemany(UPDATE_RETRY, delta.updated)
+        if delta.unparked:
+            run.executemany(DELETE_RETRY, delta.unparked)
+        if delta.dead:
+            run.executemany(INSERT_DEAD, delta.dead)
+        for redrive in delta.redriven:
+            run.execute(REDRIVE, redrive)
+            run.execute(DELETE_REDRIVEN, redrive[:3])
+        if delta.disabled:
+            run.executemany(INSERT_DISABLED, delta.disabled)
+        for job, replay in delta.replays.items():
+            run.execute(UPSERT_REPLAY, (job, delta.destination, _encode(replay)))
+
+    def touch_answers(self, numbers: Iterable[int], now_ms: int) -> None:
+        """Note that these answers are still in use."""
+        self._connection.executemany(TOUCH_ANSWER, [(now_ms, number) for number in numbers])
+
+    def forget(self, known: Iterable[int]) -> None:
+        """Drop what is kept of destinations that no longer exist."""
+        gone = {row[0] for row in self._connection.execute("SELECT id FROM destination")} - set(known)
+        for number in gone:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM destination WHERE id = ?", (number,))
+            for table in ("replay", "retry", "dead_letter", "delivered", "disabled_span"):
+                self._connection.execute(f"DELETE FROM {table} WHERE destination = ?", (number,))  # noqa: S608 - a closed list
+            self._connection.execute("COMMIT")
+
+    def cut_dead_letters(self, destination: int) -> int:
+        """Keep the newest 100,000 dead letters; gives how many were cut."""
+        return self._connection.execute(
+            """DELETE FROM dead_letter WHERE destination = ?1 AND id <= (SELECT id FROM dead_letter
+               WHERE destination = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
+            (destination, DEAD_LETTERS_MOST),
+        ).rowcount
+
+    def cut_delivered(self, destination: int, *, before_ms: int, excess: int, most: int = 5_000) -> int:
+        """Drop lines of deliveries finished before `before_ms`, and the `excess` oldest; gives how many went.
+
+        At most `most` go in one call, so that it never holds up a commit for long.
+        """
+        return self._connection.execute(
+            """DELETE FROM delivered WHERE destination = ?1 AND offset IN (SELECT offset FROM (
+                 SELECT offset, at, row_number() OVER (ORDER BY offset) AS number FROM (
+                   SELECT offset, at FROM delivered WHERE destination = ?1 ORDER BY offset LIMIT ?4))
+               WHERE at < ?2 OR number <= ?3)""",
+            (destination, before_ms, excess, most),
+        ).rowcount
+
+    def cut_answers(self, before_ms: int) -> None:
+        """Drop answers that no kept line can refer to any more."""
+        self._connection.execute("DELETE FROM answer WHERE used_at < ?", (before_ms,))
+
+
+class DeliveryReader:
+    """Reads of the same file, from any process, each one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_reader(path, len(MIGRATIONS))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def destinations(self) -> dict[int, DestinationState]:
+        """Every destination's state, as of one commit."""
+        rows = self._connection.execute("SELECT id, body FROM destination").fetchall()
+        return {number: _decode_destination(body) for number, body in rows}
+
+    def replays(self) -> dict[int, ReplayState]:
+        """Every replay's state by its job's id."""
+        return {
+            job: _decode_replay(body)
+            for job, body in self._connection.execute("SELECT job, body FROM replay").fetchall()
+        }
+
+    def parked_rows(self, destination: int, *, first: int = 0, last: int | None = None) -> list[ParkedRow]:
+        """The retry rows in order of arrival, those of arrivals `first` to `last`, without what takes room."""
+        rows = self._connection.execute(
+            """SELECT job, offset, source, message_id, received_at, order_keys, arrival, due_at, attempts, first_at,
+               stopped_at, length(body) FROM retry
+               WHERE destination = ? AND arrival BETWEEN ? AND coalesce(?, 9223372036854775807) ORDER BY arrival""",
+            (destination, first, last),
+        )
+        return [ParkedRow(*row) for row in rows.fetchall()]
+
+    def retry_row(self, destination: int, job: int, offset: int) -> RetryRow | None:
+        """One retry row with its body."""
+        row = self._connection.execute(
+            "SELECT * FROM retry WHERE destination = ? AND job = ? AND offset = ?", (destination, job, offset)
+        ).fetchone()
+        return RetryRow(*row) if row else None
+
+    def dead_letters(self, destination: int, *, limit: int, after: int = 0) -> list[tuple[int, DeadLetter]]:
+        """Dead letters oldest first, from above id `after`, each with its id."""
+        rows = self._connection.execute(
+            "SELECT * FROM dead_letter WHERE destination = ? AND id > ? ORDER BY id LIMIT ?",
+            (destination, after, limit),
+        )
+        return [(row[0], DeadLetter(*row[1:])) for row in rows.fetchall()]
+
+    def redrivable(self, destination: int, reason: str, *, rows: int, size: int) -> RedriveCount:
+        """The oldest dead letters of a reason ("" is any) that fit into so many retry rows and bytes."""
+        found = self._connection.execute(
+            """SELECT id, reason, length(body) FROM dead_letter
+               WHERE destination = ?1 AND job = 0 AND (?2 = '' OR reason = ?2) ORDER BY id LIMIT ?3""",
+            (destination, reason, max(0, rows)),
+        )
+        last_id, total, reasons = 0, 0, dict[str, int]()
+        for number, code, length in found:
+            if total + length > size:
+                break
+            last_id, total = number, total + length
+            reasons[code] = reasons.get(code, 0) + 1
+        found.close()
+        return RedriveCount(last_id, reasons, total)
+
+    def dead_letters_of(self, destination: int, offset: int) -> list[DeadLetter]:
+        """The dead letters of one event, oldest first."""
+        rows = self._connection.execute(
+            "SELECT * FROM dead_letter WHERE destination = ? AND offset = ? ORDER BY id",
+            (destination, offset),
+        )
+        return [DeadLetter(*row[1:]) for row in rows.fetchall()]
+
+    def delivered(self, destination: int, offset: int) -> tuple[DeliveredRow, bytes] | None:
+        """One finished delivery and the answer to it."""
+        row = self._connection.execute(
+            """SELECT d.*, coalesce(a.body, x'') FROM delivered d LEFT JOIN answer a ON a.id = d.answer
+               WHERE destination = ? AND offset = ?""",
+            (destination, offset),
+        ).fetchone()
+        return (DeliveredRow(*row[:-1]), row[-1]) if row else None
+
+    def disabled_at(self, destination: int, offset: int) -> bool:
+        """Whether the event passed while the destination was disabled."""
+        found = self._connection.execute(
+            "SELECT 1 FROM disabled_span WHERE destination = ? AND first <= ? AND last >= ?",
+            (destination, offset, offset),
+        )
+        return found.fetchone() is not None
+
+    def answer_id(self, body: bytes) -> int | None:
+        """The id of an answer that is stored already."""
+        row = self._connection.execute("SELECT id FROM answer WHERE body = ?", (body,)).fetchone()
+        return row[0] if row else None
+
+    def last_answer_id(self) -> int:
+        """The highest answer id in use; 0 where there is none."""
+        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM answer").fetchone()[0])

@@ -1,0 +1,103 @@
+"""One instance of Segue: its data folder, the files in it, and who holds which role.
+
+Rule: a role (supervisor, collector, worker, sandboxes) is held by one process at a time, by a lock that ends with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from segue.core.errors import Held, Invalid
+
+WAIT_FOR_ROLE_S = 5.0
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """Where a running instance can be reached; written by its supervisor when it is ready."""
+
+    pid: int
+    url: str
+    sandbox_url: str | None = None
+
+
+class Instance:
+    """The data folder of one instance."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.control = folder / "control.db"
+        self.state = folder / "state.db"
+        self.quarantine = folder / "quarantine.db"
+        self.sandbox = folder / "sandbox.db"
+        self.log = folder / "log"
+        self.secret_key = folder / "secret.key"
+        self.socket = folder / "segue.sock"
+        self._address = folder / "address.json"
+        self._locks = folder / "locks"
+
+    def create(self) -> None:
+        """Make the folder, for its owner alone. Raises Invalid where that cannot be."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._locks.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise Invalid(f"{self.folder} cannot be made: {error.strerror}", field="--data") from None
+
+    def require(self) -> None:
+        """Raises Invalid where there is no instance in the folder."""
+        if not self.control.exists():
+            raise Invalid(
+                f"there is no Segue in {self.folder}; start one with `segue up --data {self.folder}`", field="--data"
+            )
+
+    def hold(self, role: str, *, wait_s: float = WAIT_FOR_ROLE_S) -> int:
+        """Take a role for as long as this process lives; gives the lock's file descriptor, to be kept open.
+
+        Raises Held naming the process that has it, after `wait_s` seconds.
+        """
+        descriptor = os.open(self._locks / f"{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        give_up_at = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= give_up_at:
+                    holder = os.pread(descriptor, 20, 0).decode() or "another process"
+                    os.close(descriptor)
+                    raise Held(f"process {holder} is the {role} of {self.folder} already; stop it first") from None
+                time.sleep(0.05)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        return descriptor
+
+    def is_held(self, role: str) -> bool:
+        """Whether some process has the role now."""
+        try:
+            os.close(self.hold(role, wait_s=0))
+        except Held:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
+    def publish(self, address: Address) -> None:
+        """Say where the instance can be reached."""
+        temporary = self._address.with_suffix(".tmp")
+        temporary.write_bytes(msgspec.json.encode(address))
+        temporary.replace(self._address)
+
+    def address(self) -> Address:
+        """Where the running instance can be reached. Raises Invalid where none runs."""
+        self.require()
+        if not self.is_held("supervisor") or not self._address.exists():
+            raise Invalid(
+                f"no Segue runs in {self.folder}; start it with `segue up --data {self.folder}`", field="--data"
+            )
+        return msgspec.json.decode(self._address.read_bytes(), type=Address)
