@@ -12,7 +12,7 @@ from segue.core.errors import Invalid
 from segue.core.event import CALL_TYPES, Event
 from segue.destinations import catalog
 from segue.destinations.astrolabe import Settings, destination, send
-from segue.route.decide import SEND, UNSUPPORTED, decide
+from segue.route.decide import DISABLED, SEND, UNSUPPORTED, decide
 
 ENDPOINT = "http://127.0.0.1:8100/astrolabe/connectors/segment"
 SETTINGS = Settings(apiKey="segment", endpoint=ENDPOINT)
@@ -46,6 +46,12 @@ def test_as_02_as_03_as_04_the_help_says_where_the_key_comes_from() -> None:
 
 def test_as_06_identify_group_and_track_are_supported_and_nothing_else() -> None:
     assert destination.methods == {"identify", "group", "track"}
+
+
+def test_as_05_as_t16_nothing_is_sent_while_the_destination_is_off() -> None:
+    event = Event(b'{"type":"identify","messageId":"m","userId":"u"}')
+    assert decide(event, destination, enabled=False, catalog_names=destination.names) is DISABLED
+    assert decide(event, destination, enabled=True, catalog_names=destination.names) is SEND
 
 
 @pytest.mark.parametrize("call", CALL_TYPES)
