@@ -112,9 +112,7 @@ def test_an_address_that_the_network_refuses_to_open_is_not_retried_for_itself()
 
 
 @given(
-    statuses=st.lists(
-        st.sampled_from([0, 200, 202, 301, 400, 401, 408, 429, 500, 501, 503]), min_size=1, max_size=5
-    )
+    statuses=st.lists(st.sampled_from([0, 200, 202, 301, 400, 401, 408, 429, 500, 501, 503]), min_size=1, max_size=5)
 )
 def test_the_verdict_is_the_best_of_all_answers(statuses: list[int]) -> None:
     urls = [f"https://h{n}.example/" for n in range(len(statuses))]
@@ -219,9 +217,7 @@ def test_an_address_that_cannot_be_called_as_it_stands_is_refused_unquoted(url: 
             settings(globalHook=url)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8080", "https://[::1]:8443/x?y=z", "https://ünïcode.example/p"]
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "https://[::1]:8443/x?y=z", "https://ünïcode.example/p"])
 def test_ordinary_addresses_are_taken(url: str) -> None:
     assert settings(url).calls[0][0] == url
 

@@ -48,9 +48,7 @@ USER_COM = kind("User.com", *USER_COM_NAMES)
 
 def decided(destination: Destination, *, enabled: bool = True, **members: object) -> Send | Filtered:
     event = {"type": "track", "messageId": "m", "userId": "u", "event": "Signed Up", **members}
-    return decide(
-        Event(json.dumps(event).encode()), destination, enabled=enabled, catalog_names=destination.names
-    )
+    return decide(Event(json.dumps(event).encode()), destination, enabled=enabled, catalog_names=destination.names)
 
 
 def test_an_event_that_names_nothing_is_sent() -> None:
@@ -98,9 +96,7 @@ def test_a_value_that_is_neither_boolean_nor_object_is_as_if_it_were_not_there(v
 
 def test_warehouses_and_unknown_names_do_not_matter() -> None:
     assert decided(PLANHAT, integrations={"Warehouses": {"all": False}, "Nobody": False}) is SEND
-    assert (
-        decided(PLANHAT, integrations={"All": False, "Warehouses": {"all": True}, "Nobody": True}) is EXCLUDED
-    )
+    assert decided(PLANHAT, integrations={"All": False, "Warehouses": {"all": True}, "Nobody": True}) is EXCLUDED
 
 
 @pytest.mark.parametrize("name", USER_COM_NAMES)
@@ -109,9 +105,7 @@ def test_uc_t22_each_name_of_user_com_lets_the_event_through(name: str) -> None:
     assert decided(USER_COM, integrations={"All": True, name: False}) is EXCLUDED
 
 
-@pytest.mark.parametrize(
-    "name", ["user.com", "userengage", '"User.com"', "“user.com”", "User.com ", "Usercom"]
-)
+@pytest.mark.parametrize("name", ["user.com", "userengage", '"User.com"', "“user.com”", "User.com ", "Usercom"])
 def test_uc_t22_a_name_in_the_wrong_case_or_quotes_does_not(name: str) -> None:
     assert decided(USER_COM, integrations={"All": False, name: True}) is EXCLUDED
     assert decided(USER_COM, integrations={name: False}) is SEND
@@ -134,9 +128,7 @@ def test_what_the_browser_has_served_is_not_sent_again() -> None:
 
 
 def test_names_bundled_for_others_and_unbundled_ones_do_not_matter() -> None:
-    assert (
-        decided(PLANHAT, _metadata={"bundled": ["Segment.io", "planhat"], "unbundled": ["Planhat"]}) is SEND
-    )
+    assert decided(PLANHAT, _metadata={"bundled": ["Segment.io", "planhat"], "unbundled": ["Planhat"]}) is SEND
     assert decided(PLANHAT, _metadata={"unbundled": ["Planhat"], "bundledIds": []}) is SEND
 
 
@@ -186,9 +178,7 @@ VALUES = st.one_of(
     st.just({"a": {"b": [False]}}),
     st.lists(st.booleans(), max_size=2),
 )
-KEYS = st.sampled_from(
-    ["All", "all", *USER_COM_NAMES, "user.com", "Planhat", "planhat", "Warehouses", "Nobody"]
-)
+KEYS = st.sampled_from(["All", "all", *USER_COM_NAMES, "user.com", "Planhat", "planhat", "Warehouses", "Nobody"])
 INTEGRATIONS = st.one_of(VALUES, st.dictionaries(KEYS, VALUES, max_size=5))
 BUNDLED = st.one_of(VALUES, st.lists(st.one_of(KEYS, VALUES), max_size=4))
 METADATA = st.one_of(VALUES, st.fixed_dictionaries({}, optional={"bundled": BUNDLED, "unbundled": BUNDLED}))

@@ -106,9 +106,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         int,
         Meta(
             title="Batch size",
-            description=(
-                "The most events in one request. 1 sends each alone; from 2 on the body is a JSON array."
-            ),
+            description=("The most events in one request. 1 sends each alone; from 2 on the body is a JSON array."),
             ge=1,
             le=BATCH_MAX,
         ),
@@ -139,13 +137,9 @@ def check_url(url: str) -> None:
     except ValueError:
         usable = False
     if not usable or not url.isprintable():
-        raise ValueError(
-            "an address needs http:// or https://, a host, and a port from 1 to 65535 if it names one"
-        )
+        raise ValueError("an address needs http:// or https://, a host, and a port from 1 to 65535 if it names one")
     if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "an address must not hold a user or a password; put them into an Authorization header"
-        )
+        raise ValueError("an address must not hold a user or a password; put them into an Authorization header")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

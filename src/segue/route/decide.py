@@ -42,9 +42,7 @@ _TRUE = Raw(b"true")
 _FALSE = Raw(b"false")
 
 
-def decide(
-    event: Event, kind: Destination, *, enabled: bool, catalog_names: frozenset[str]
-) -> Send | Filtered:
+def decide(event: Event, kind: Destination, *, enabled: bool, catalog_names: frozenset[str]) -> Send | Filtered:
     """`SEND`, or why not.
 
     `catalog_names` are the names by which `integrations` may call this kind: `kind.names`, built once by the
