@@ -272,6 +272,11 @@ def test_a_batch_is_signed_over_its_first_event_alone() -> None:
     assert request.body.startswith(b"[" + alone.body + b",")
 
 
+def test_an_event_sent_alone_is_an_array_of_one_where_batching_is_on() -> None:
+    batching = settings(ONE, sharedSecret="k", batch_size=2)
+    assert run(send(batching, Event(BODY)), answer(200)) == run(send_batch(batching, [Event(BODY)]), answer(200))
+
+
 def test_a_batch_that_nobody_takes_ends_with_one_answer_for_all() -> None:
     events = [Event(BODY), Event(BODY.replace(b'"m"', b'"n"'))]
     assert run(send_batch(settings(ONE), events), answer(413))[1] == answer(413)

@@ -169,9 +169,12 @@ def _headers(*maps: Mapping[str, str]) -> Headers:
 
 
 def send(settings: Settings, event: Event) -> Flow:
-    """The event's JSON to every address. Raises `Unsuccessful` where none of them answers 2xx."""
+    """The event's JSON to every address. Raises `Unsuccessful` where none of them answers 2xx.
+
+    Where batching is on it goes as an array of one: a receiver of batches must not meet a second form.
+    """
     body = _event_body(settings, event)
-    yield from _call_all(settings, body, signed=body)
+    yield from _call_all(settings, body if settings.batch_size == 1 else _array([body]), signed=body)
 
 
 def send_batch(settings: Settings, events: Sequence[Event]) -> BatchFlow:
@@ -180,8 +183,12 @@ def send_batch(settings: Settings, events: Sequence[Event]) -> BatchFlow:
     Returns None: an address takes a batch as a whole or not at all.
     """
     bodies = [_event_body(settings, event) for event in events]
-    yield from _call_all(settings, b"[" + b",".join(bodies) + b"]", signed=bodies[0])
+    yield from _call_all(settings, _array(bodies), signed=bodies[0])
     return None
+
+
+def _array(bodies: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(bodies) + b"]"
 
 
 def _event_body(settings: Settings, event: Event) -> bytes:
