@@ -23,6 +23,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             min_length=1,
+            pattern=r"\S",
             title="API Key",
             description="The secret Segment API key of your app: App settings > Advanced > Segment API keys.",
             extra={"secret": True},
