@@ -150,6 +150,7 @@ def test_ph_d6_a_new_contact_is_unassigned_and_from_segment(tenant: Tenant):
     [
         {"traits": {"companyId": "ABCDE"}},
         {"traits": {"company_id": "ABCDE"}},
+        {"traits": {"companyId": None, "company_id": "ABCDE"}},
         {"traits": {"company": {"id": "ABCDE", "name": "Initech"}}},
         {"context": {"groupId": "ABCDE"}},
     ],

@@ -135,7 +135,7 @@ def test_ph_d14_the_read_side_wants_the_token_as_bearer_or_basic(tenant: Tenant,
     assert tenant.read(path).status == 401
 
 
-def test_ph_t4_and_t5_an_unassigned_contact_is_listed_by_its_company_once_assigned(tenant: Tenant):
+def test_ph_t4_and_ph_t5_an_unassigned_contact_is_listed_by_its_company_once_assigned(tenant: Tenant):
     company = tenant.company(name="Initech", externalId="ABCDE")
     tenant.identify("u2")
     assert tenant.read(f"/endusers?c={company['_id']}").body == []
@@ -152,6 +152,8 @@ def test_tenants_do_not_see_each_other_but_share_companies_made_for_all(tenant: 
     tenant.company(externalId="OWN", name="Globex", key_id="demo")
     tenant.identify("u1", companyId="ABCDE")
     assert second.read("/endusers").body == []
+    assert [row["externalId"] for row in second.read("/companies").body] == ["ABCDE"]
+    assert len(second.read("/companies").body) == 1
     second.identify("u1", email="x@initech.com")
     second.sent("group", userId="u1", groupId="ABCDE", traits={"plan": "pro"})
     second.sent("group", userId="u1", groupId="OWN", traits={})

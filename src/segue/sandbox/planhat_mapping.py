@@ -72,7 +72,7 @@ def email_domain(address: str) -> str | None:
 def company_key(event: Fields) -> str | None:
     """The external id of the company that an identify, track or page speaks of."""
     for traits in (members(event, "traits"), members(members(event, "context"), "traits")):
-        found = text_id(traits, "company_id") or text_id(members(traits, "company"), "id")
+        found = text_id(traits, "companyId", "company_id") or text_id(members(traits, "company"), "id")
         if found:
             return found
     return text_id(members(event, "context"), "group_id")

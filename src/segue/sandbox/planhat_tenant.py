@@ -126,7 +126,9 @@ class Tenant:
         return company.row if company else None
 
     def companies(self) -> list[Fields]:
-        """Every company, in order of arrival."""
+        """Every company, in order of arrival; those made for every tenant are among them."""
+        for _, row in self._rows.find("companies", DEMO_ID, "shared", "yes"):
+            self.company("_id", row["_id"])
         return [row for _, row in self._rows.all("companies", self._key_id)]
 
     def add_company(self, fields: Mapping[str, Any], domains: list[str], *, shared: bool) -> Fields:
@@ -136,7 +138,7 @@ class Tenant:
         return row
 
     def _adopted(self, name: str, value: str) -> Held | None:
-        """A tenant's own copy of a shared company, made when a call of the tenant first names it."""
+        """A tenant's own copy of a shared company, made when the tenant first looks for it."""
         found = [] if self._key_id == DEMO_ID else self._rows.find("companies", DEMO_ID, f"shared {name}", value)
         if not found:
             return None
@@ -149,6 +151,8 @@ class Tenant:
             owner = {"companyId": row["_id"]}
             by_domain = _lookups({"domain": domain}, shared=shared)
             self._rows.insert("company_domains", self._key_id, owner, lookups=by_domain)
+        if shared:
+            lookups["shared"] = "yes"
         return self._rows.insert("companies", self._key_id, row, lookups=lookups)
 
     def put_company(self, company: Held) -> None:
