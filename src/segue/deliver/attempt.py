@@ -88,9 +88,10 @@ class Attempt:
         self._finished(self)
 
     def _answered(self, response: Response) -> None:
-        self.response = response
         request = self.request
         assert request is not None
+        if not 200 <= self.response.status < 300:
+            self.response = response  # of several answers a success is the one to show
         if request.judge or 200 <= response.status < 300:
             self._advance(response)
             return

@@ -11,9 +11,11 @@ last commit has not succeeded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
+
+import msgspec
 
 from segue.core.clock import Clock
 from segue.core.destination import Response
@@ -80,6 +82,7 @@ class Delivery:
         self._disabled_at: int | None = None
         self._stopped_disabled = 0
         self.ledger.dirty = True  # so that it has a row in the state from the first commit on
+        self._over: list[int] = []  # jobs whose last state the commit under way writes
         self._redriven: list[tuple[int, int]] = []  # arrivals of rows that the next commit brings back
         self._restore()
 
@@ -130,8 +133,9 @@ class Delivery:
         state.breaker = self.breaker.state
         state.breaker_reason = self.breaker.reason
         state.stopped_ms = self._stopped_ms(now)
-        for job, replay in self.replays.items():
-            self.ledger.replays[job].unfinished = sorted(replay.waiting)
+        for replay in self.replays.values():
+            replay.state.unfinished = sorted(replay.waiting)
+        self._over = [job for job in self.ledger.replays if job not in self.replays or self.replays[job].is_over()]
         return self.ledger.take(sorted(self.window))
 
     def committed(self) -> None:
@@ -141,8 +145,10 @@ class Delivery:
         for first, last in redriven:
             for row in self._rows.parked_rows(self.ledger.destination, first=first, last=last):
                 self._admit_parked(row, self._clock.now_ms())
-        for job in [job for job, replay in self.replays.items() if replay.is_over()]:
-            del self.replays[job], self.ledger.replays[job]
+        for job in self._over:
+            self.replays.pop(job, None)
+            del self.ledger.replays[job]
+        self._over = []
 
     def start_replay(self, job: int, replay: Replay) -> None:
         """Send a part of the log once more, beside the live way; or go on with it after a restart."""
@@ -152,16 +158,17 @@ class Delivery:
         for record, event in self._records.get(replay.state.unfinished):
             replay.admit(self, record, event)
 
-    def redrive(self, reason: str) -> RedriveCount:
-        """Take dead letters back to retrying with the next commit, as many as there is room for."""
+    def redrive(self, reasons: Sequence[str], message_ids: Sequence[str]) -> RedriveCount:
+        """Take dead letters back to retrying with the next commit, as many as there is room for. Empty means any."""
         state, now = self.ledger.state, self._clock.now_ms()
         rows, size = RETRY_ROWS_MOST - state.retrying, RETRY_BYTES_MOST - state.retry_bytes
-        found = self._rows.redrivable(self.ledger.destination, reason, rows=rows, size=size)
+        chosen = msgspec.json.encode(reasons).decode(), msgspec.json.encode(message_ids).decode()
+        found = self._rows.redrivable(self.ledger.destination, *chosen, rows=rows, size=size)
         count = sum(found.reasons.values())
         if count:
             first = self.lanes.reserve(count)
             self._redriven.append((first, first + count - 1))
-            redrive = Redrive(self.ledger.destination, found.last_id, reason, first, now)
+            redrive = Redrive(self.ledger.destination, found.last_id, *chosen, first, now)
             self.ledger.redriven(redrive, found.reasons, found.size)
         return found
 

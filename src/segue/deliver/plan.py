@@ -6,6 +6,7 @@ Rule: a plan is never changed, only replaced whole; so an attempt sees one plan 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from segue.core.destination import Destination
@@ -37,43 +38,26 @@ class RetryRows(Protocol):
 
     def retry_row(self, destination: int, job: int, offset: int) -> RetryRow | None: ...
 
-    def redrivable(self, destination: int, reason: str, *, rows: int, size: int) -> RedriveCount: ...
+    def redrivable(self, destination: int, reasons: str, message_ids: str, *, rows: int, size: int) -> RedriveCount: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What control says of a destination at this moment; replaced whole when it changes."""
 
-    __slots__ = (
-        "batch_size",
-        "decide",
-        "enabled",
-        "kind",
-        "max_concurrency",
-        "max_rate",
-        "settings",
-        "sources",
-    )
+    kind: Destination
+    sources: frozenset[str]
+    enabled: bool
+    settings: Any
+    decide: Callable[[Event], str | None]
+    """The reason code by which an enabled destination does not get the event, or None."""
+    mask: Mask
+    max_rate: float | None = None
+    max_concurrency: int = 50
+    stall: str = ""
+    """Why nothing can be sent or filtered now, such as settings that cannot be read."""
 
-    def __init__(
-        self,
-        *,
-        kind: Destination,
-        sources: frozenset[str],
-        enabled: bool,
-        settings: Any,
-        decide: Callable[[Event], str | None],
-        mask: Mask,
-        max_rate: float | None = None,
-        max_concurrency: int = 50,
-        stall: str = "",
-    ) -> None:
-        self.kind = kind
-        self.sources = sources
-        self.enabled = enabled
-        self.settings = settings
-        self.decide = decide  # the reason code by which an enabled destination does not get the event, or None
-        self.mask = mask
-        self.max_rate = max_rate
-        self.max_concurrency = max_concurrency
-        self.stall = stall  # why nothing can be sent or filtered now, such as settings that cannot be read
-        self.batch_size = kind.batch_size(settings) if kind.send_batch is not None and not stall else 1
+    @property
+    def batch_size(self) -> int:
+        """The most events in one request."""
+        return self.kind.batch_size(self.settings) if self.kind.send_batch is not None and not self.stall else 1

@@ -6,9 +6,8 @@ overtakes an earlier one of the same user that is still on its way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-from msgspec import Struct
 
 from segue.core.errors import OffsetExpired
 from segue.core.event import Event, Record
@@ -22,31 +21,13 @@ if TYPE_CHECKING:
 REPLAY_WINDOW = 500
 
 
-class Selection(Struct, frozen=True, kw_only=True):
-    """Which events a replay is about. Empty means any."""
-
-    types: frozenset[str] = frozenset()
-    events: frozenset[str] = frozenset()
-    user_ids: frozenset[str] = frozenset()
-    message_ids: frozenset[str] = frozenset()
-
-    def takes(self, event: Event) -> bool:
-        """Whether the event is one of them."""
-        return (
-            (not self.types or event.type in self.types)
-            and (not self.events or event.event in self.events)
-            and (not self.user_ids or event.user_id in self.user_ids or event.anonymous_id in self.user_ids)
-            and (not self.message_ids or event.message_id in self.message_ids)
-        )
-
-
 class Replay:
-    """One replay under way."""
+    """One replay under way. `takes` says which events it is about."""
 
-    def __init__(self, job: int, selection: Selection, state: ReplayState, records: Records) -> None:
+    def __init__(self, job: int, takes: Callable[[Event], bool], state: ReplayState, records: Records) -> None:
         self.job = job
-        self.selection = selection
         self.state = state
+        self._takes = takes
         self.waiting: dict[int, Item] = {}
         self._records = records
 
@@ -73,7 +54,7 @@ class Replay:
                 state.position = state.end
                 break
             state.position = record.offset + 1
-            if record.source in delivery.plan.sources and self.selection.takes(event):
+            if record.source in delivery.plan.sources and self._takes(event):
                 self._select(delivery, record, event)
         return True
 

@@ -171,11 +171,15 @@ class RetryUpdate(NamedTuple):
 
 
 class Redrive(NamedTuple):
-    """Dead letters to become retry rows again: those up to `last_id`, of one reason or ("") of any."""
+    """Dead letters to become retry rows again: those up to `last_id` whose reason and messageId are in the lists.
+
+    The lists are JSON; an empty one means any.
+    """
 
     destination: int
     last_id: int
-    reason: str
+    reasons: str
+    message_ids: str
     first_arrival: int
     now_ms: int
 
@@ -201,7 +205,7 @@ class Delta(Struct, kw_only=True):
     redriven: list[Redrive] = []
     delivered: list[DeliveredRow] = []
     answers: list[tuple[int, bytes, int]] = []
-    """New answers: (id, body, used_at)."""
+    """Answers that are new, or were last noted a day ago: (id, body, used_at)."""
     disabled: list[tuple[int, int, int]] = []
     """(destination, first offset, last offset) that passed while it was disabled."""
     replays: dict[int, ReplayState] = {}
@@ -214,15 +218,17 @@ UPDATE_RETRY = """UPDATE retry SET due_at = ?, attempts = ?, first_at = ?, stopp
   WHERE destination = ? AND job = ? AND offset = ?"""
 DELETE_RETRY = "DELETE FROM retry WHERE destination = ? AND job = ? AND offset = ?"
 INSERT_DEAD = "INSERT INTO dead_letter VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-REDRIVE = """INSERT OR REPLACE INTO retry
-  SELECT destination, 0, offset, source, message_id, received_at, order_keys, ?4 + row_number() OVER (ORDER BY id) - 1,
-         ?5, 0, 0, 0, history, body
-  FROM dead_letter WHERE destination = ?1 AND job = 0 AND id <= ?2 AND (?3 = '' OR reason = ?3)"""
-DELETE_REDRIVEN = """DELETE FROM dead_letter
-  WHERE destination = ?1 AND job = 0 AND id <= ?2 AND (?3 = '' OR reason = ?3)"""
+REDRIVABLE = """destination = ?1 AND job = 0 AND id <= ?2
+  AND (?3 = '[]' OR reason IN (SELECT value FROM json_each(?3)))
+  AND (?4 = '[]' OR message_id IN (SELECT value FROM json_each(?4)))"""
+REDRIVE = f"""INSERT OR REPLACE INTO retry
+  SELECT destination, 0, offset, source, message_id, received_at, order_keys, ?5 + row_number() OVER (ORDER BY id) - 1,
+         ?6, 0, 0, 0, history, body
+  FROM dead_letter WHERE {REDRIVABLE}"""  # noqa: S608 - ours
+DELETE_REDRIVEN = f"DELETE FROM dead_letter WHERE {REDRIVABLE}"  # noqa: S608 - ours
 INSERT_DELIVERED = "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?, ?, ?, ?, ?)"
-INSERT_ANSWER = "INSERT OR IGNORE INTO answer VALUES (?, ?, ?)"
-TOUCH_ANSWER = "UPDATE answer SET used_at = ? WHERE id = ?"
+INSERT_ANSWER = """INSERT INTO answer VALUES (?, ?, ?)
+  ON CONFLICT DO UPDATE SET used_at = max(used_at, excluded.used_at)"""
 INSERT_DISABLED = """INSERT INTO disabled_span VALUES (?, ?, ?)
   ON CONFLICT (destination, first) DO UPDATE SET last = max(last, excluded.last)"""
 
@@ -271,15 +277,11 @@ class DeliveryWriter:
             run.executemany(INSERT_DEAD, delta.dead)
         for redrive in delta.redriven:
             run.execute(REDRIVE, redrive)
-            run.execute(DELETE_REDRIVEN, redrive[:3])
+            run.execute(DELETE_REDRIVEN, redrive[:4])
         if delta.disabled:
             run.executemany(INSERT_DISABLED, delta.disabled)
         for job, replay in delta.replays.items():
             run.execute(UPSERT_REPLAY, (job, delta.destination, _encode(replay)))
-
-    def touch_answers(self, numbers: Iterable[int], now_ms: int) -> None:
-        """Note that these answers are still in use."""
-        self._connection.executemany(TOUCH_ANSWER, [(now_ms, number) for number in numbers])
 
     def forget(self, known: Iterable[int]) -> None:
         """Drop what is kept of destinations that no longer exist."""
@@ -364,21 +366,20 @@ class DeliveryReader:
         )
         return [(row[0], DeadLetter(*row[1:])) for row in rows.fetchall()]
 
-    def redrivable(self, destination: int, reason: str, *, rows: int, size: int) -> RedriveCount:
-        """The oldest dead letters of a reason ("" is any) that fit into so many retry rows and bytes."""
+    def redrivable(self, destination: int, reasons: str, message_ids: str, *, rows: int, size: int) -> RedriveCount:
+        """The oldest dead letters of these reasons and messageIds (JSON lists, empty is any) that fit."""
         found = self._connection.execute(
-            """SELECT id, reason, length(body) FROM dead_letter
-               WHERE destination = ?1 AND job = 0 AND (?2 = '' OR reason = ?2) ORDER BY id LIMIT ?3""",
-            (destination, reason, max(0, rows)),
+            f"SELECT id, reason, length(body) FROM dead_letter WHERE {REDRIVABLE} ORDER BY id LIMIT ?5",  # noqa: S608 - ours
+            (destination, 2**62, reasons, message_ids, max(0, rows)),
         )
-        last_id, total, reasons = 0, 0, dict[str, int]()
+        last_id, total, counts = 0, 0, dict[str, int]()
         for number, code, length in found:
             if total + length > size:
                 break
             last_id, total = number, total + length
-            reasons[code] = reasons.get(code, 0) + 1
+            counts[code] = counts.get(code, 0) + 1
         found.close()
-        return RedriveCount(last_id, reasons, total)
+        return RedriveCount(last_id, counts, total)
 
     def dead_letters_of(self, destination: int, offset: int) -> list[DeadLetter]:
         """The dead letters of one event, oldest first."""

@@ -1,0 +1,95 @@
+"""The entry of a child process: `python -m segue.wiring.child ROLE OPTIONS PIPES`.
+
+Rule: a child ends by itself when its supervisor ends, by TERM within 5 seconds and with exit code 0, and it never
+outlives its supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import uvloop
+from structlog.typing import FilteringBoundLogger
+
+from segue.core.errors import SegueError
+from segue.wiring.log_lines import configure_logging
+from segue.wiring.options import Options, Pipes, Word
+
+Role = Callable[["Child"], Awaitable[None]]
+
+
+class Child:
+    """What every child has: options, a logger, a way to say that it is ready, and the wish that it stop."""
+
+    def __init__(self, options: Options, pipes: Pipes, log: FilteringBoundLogger) -> None:
+        self.options = options
+        self.pipes = pipes
+        self.log = log
+        self.stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop.set)
+        loop.add_reader(pipes.life, self._life_ended)
+
+    def ready(self, word: Word) -> None:
+        """Say to the supervisor that the role is served."""
+        os.write(self.pipes.word, msgspec.json.encode(word) + b"\n")
+        # What was made at start lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+
+    def _life_ended(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.pipes.life)
+        self.stop.set()
+
+
+def role_of(name: str) -> Role:
+    """The role's coroutine; each imports only what it runs."""
+    if name == "collector":
+        from segue.wiring.collector import serve_collector
+
+        return serve_collector
+    if name == "worker":
+        from segue.wiring.worker_process import serve_worker
+
+        return serve_worker
+    if name == "single":
+        from segue.wiring.single import serve_single
+
+        return serve_single
+    from segue.wiring.sandboxes import serve_sandboxes
+
+    return serve_sandboxes
+
+
+async def run(name: str, options: Options, pipes: Pipes) -> int:
+    """Serve the role until it is to stop; gives the exit code."""
+    log = configure_logging(
+        name, level=os.environ.get("SEGUE_LOG_LEVEL", "info"), form=os.environ.get("SEGUE_LOG_FORMAT", "auto")
+    )
+    child = Child(options, pipes, log)
+    try:
+        await role_of(name)(child)
+    except SegueError as error:
+        os.write(pipes.word, msgspec.json.encode(Word(error=str(error))) + b"\n")
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Run the role named by the arguments."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor gets it too, and stops its children in order
+    os.umask(0o077)
+    name, options, pipes = sys.argv[1:4]
+    decoded = msgspec.json.decode(options, type=Options), msgspec.json.decode(pipes, type=Pipes)
+    sys.exit(uvloop.run(run(name, *decoded)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""What `segue up` was told, as it is handed to the child processes.
+
+Rule: everything that a child needs to know and that is not in the environment or the data folder stands here.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from msgspec import Struct
+
+from segue.core.errors import Invalid
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """The options of one run. Ports of 0 take a free one."""
+
+    data: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workspace: str | None = None
+    demo: bool = False
+    sandbox_port: int | None = None
+    single: bool = False
+
+    def check(self) -> None:
+        """Raises Invalid where the options do not go together."""
+        if self.demo and not is_loopback(self.host):
+            raise Invalid(
+                f"--demo has keys that everybody knows, so it serves this machine only; {self.host} is public",
+                field="--host",
+            )
+
+
+class Pipes(Struct, frozen=True, kw_only=True):
+    """File descriptors of a child: its life (closed when the supervisor ends), its word to it, and the wake-up pipe."""
+
+    life: int
+    word: int
+    wake: int = -1
+
+
+class Word(Struct, frozen=True, kw_only=True):
+    """What a child tells its supervisor, once: where it listens, or why it cannot."""
+
+    url: str = ""
+    write_key: str = ""
+    error: str = ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

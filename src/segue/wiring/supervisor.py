@@ -1,0 +1,213 @@
+"""The supervisor: starts the processes of an instance, restarts one that dies, stops them in order.
+
+Rule: it holds the instance's lock, does no work of theirs, and when it ends, however it ends, they end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from segue.core.errors import SegueError, Unavailable
+from segue.wiring.instance import Address, Instance
+from segue.wiring.options import Options, Pipes, Word
+
+READY_MOST_S = 30.0
+STOP_MOST_S = 8.0
+RESTARTS_MOST = 5
+RESTARTS_WITHIN_S = 60.0
+WORD_BYTES_MOST = 65_536
+
+
+class Refused(SegueError):  # noqa: N818
+    """A child said why it cannot serve."""
+
+
+class ChildProcess:
+    """One child and the pipes to it."""
+
+    def __init__(self, role: str, options: Options, wake: int) -> None:
+        self.role = role
+        self._options = options
+        self._wake = wake
+        self._life = -1
+        self._restarts: deque[float] = deque()
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> Word:
+        """Start it and wait until it serves. Raises Refused with its own words, Unavailable where it says none."""
+        life_read, self._life = os.pipe()
+        word_read, word_write = os.pipe()
+        pipes = Pipes(life=life_read, word=word_write, wake=self._wake)
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "segue.wiring.child",
+            self.role,
+            msgspec.json.encode(self._options).decode(),
+            msgspec.json.encode(pipes).decode(),
+            pass_fds=tuple(descriptor for descriptor in (life_read, word_write, self._wake) if descriptor >= 0),
+        )
+        os.close(life_read)
+        os.close(word_write)
+        try:
+            word = await asyncio.wait_for(_read_word(word_read), READY_MOST_S)
+        except TimeoutError:
+            raise Unavailable(f"the {self.role} was not ready within {READY_MOST_S:.0f} s") from None
+        if word is None:
+            raise Unavailable(f"the {self.role} ended before it was ready; its last lines say why")
+        if word.error:
+            raise Refused(word.error)
+        return word
+
+    def may_restart(self) -> bool:
+        """Whether it has not died too often in the last minute."""
+        now = asyncio.get_running_loop().time()
+        self._restarts.append(now)
+        while self._restarts[0] < now - RESTARTS_WITHIN_S:
+            self._restarts.popleft()
+        return len(self._restarts) <= RESTARTS_MOST
+
+    async def stop(self) -> None:
+        """TERM, and KILL where that does not end it in time."""
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_MOST_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def let_go(self) -> None:
+        """Close what is left of it."""
+        if self._life >= 0:
+            os.close(self._life)
+            self._life = -1
+
+
+async def _read_word(descriptor: int) -> Word | None:
+    """The child's one line; None where it ended without one."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=WORD_BYTES_MOST)
+    with os.fdopen(descriptor, "rb", 0) as pipe:
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        try:
+            line = await reader.readline()
+        finally:
+            transport.close()
+    return msgspec.json.decode(line, type=Word) if line else None
+
+
+class Supervisor:
+    """Runs one instance in the foreground."""
+
+    def __init__(self, options: Options, say: Callable[[str], None], complain: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._complain = complain
+        self._instance = Instance(Path(options.data))
+        self._stop = asyncio.Event()
+        self._children: list[ChildProcess] = []
+
+    async def run(self, announce: Callable[[Address, str], None]) -> int:
+        """Serve until INT or TERM; gives the exit code. `announce` is told the addresses and a write key."""
+        self._options.check()
+        self._instance.create()
+        lock = self._instance.hold("supervisor")
+        wake_read, wake_write = os.pipe()
+        for name in (wake_read, wake_write):
+            os.set_blocking(name, False)
+        try:
+            self._children = self._roles(wake_read, wake_write)
+            self._listen_to_signals()
+            words = await self._start_all()
+            collector = words["single" if self._options.single else "collector"]
+            sandboxes = words.get("sandboxes")
+            address = Address(
+                pid=os.getpid(), url=collector.url, sandbox_url=sandboxes.url if sandboxes is not None else None
+            )
+            self._instance.publish(address)
+            announce(address, collector.write_key)
+            return await self._watch()
+        finally:
+            await self._stop_all()
+            for descriptor in (wake_read, wake_write, lock):
+                os.close(descriptor)
+
+    def _roles(self, wake_read: int, wake_write: int) -> list[ChildProcess]:
+        """In the order in which they stop: first what takes events in, last what they are sent to."""
+        options = self._options
+        if options.single:
+            roles = [ChildProcess("single", options, -1)]
+        else:
+            roles = [ChildProcess("collector", options, wake_write), ChildProcess("worker", options, wake_read)]
+        if options.sandbox_port is not None:
+            roles.append(ChildProcess("sandboxes", options, -1))
+        return roles
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+
+    async def _start_all(self) -> dict[str, Word]:
+        starts = [asyncio.create_task(child.start()) for child in self._children]
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            words = asyncio.gather(*starts)
+            await asyncio.wait({asyncio.ensure_future(words), stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not words.done():
+                words.cancel()
+                raise Unavailable("stopped before it was ready")
+            return dict(zip((child.role for child in self._children), words.result(), strict=True))
+        finally:
+            stopped.cancel()
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, stopped, return_exceptions=True)
+
+    async def _watch(self) -> int:
+        """Restart what dies; gives 0 when asked to stop, 1 when a child dies again and again."""
+        while not self._stop.is_set():
+            waits = {
+                asyncio.create_task(child.process.wait()): child
+                for child in self._children
+                if child.process is not None
+            }
+            stopped = asyncio.create_task(self._stop.wait())
+            done, pending = await asyncio.wait({*waits, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            for task in done - {stopped}:
+                child = waits[task]  # type: ignore[index]
+                if not self._stop.is_set() and not await self._restart(child):
+                    return 1
+        return 0
+
+    async def _restart(self, child: ChildProcess) -> bool:
+        assert child.process is not None
+        self._complain(f"the {child.role} ended with code {child.process.returncode}; starting it again")
+        child.let_go()
+        while child.may_restart():
+            try:
+                await child.start()
+                return True
+            except SegueError as error:
+                self._complain(f"the {child.role} did not start: {error}")
+                await asyncio.sleep(1)
+        self._complain(f"the {child.role} died {RESTARTS_MOST} times within a minute; giving up")
+        return False
+
+    async def _stop_all(self) -> None:
+        for child in self._children:
+            await child.stop()
+            child.let_go()

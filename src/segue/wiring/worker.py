@@ -1,0 +1,257 @@
+"""The worker: one delivery for each destination, driven by one loop, committed by one writer.
+
+Rule: it alone writes `state.db`; what control and the log say it only reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from segue.control.destinations import masker, open_settings
+from segue.control.jobs import EventFilter, spec_of
+from segue.control.secrets import Secrets
+from segue.core.clock import Clock
+from segue.core.destination import Destination
+from segue.core.errors import Invalid
+from segue.core.event import Event
+from segue.deliver.delivery import Delivery
+from segue.deliver.ledger import Answers
+from segue.deliver.plan import Plan
+from segue.deliver.replay import Replay
+from segue.destinations import catalog
+from segue.log import LogReader
+from segue.log.tail import Tail
+from segue.route.decide import SEND, Filtered, decide
+from segue.stage import StageLoop
+from segue.state.control import Control, ControlStore, DestinationRow, JobRow
+from segue.state.deliveries import (
+    DELIVERED_KEEP_MS,
+    DELIVERED_ROWS_MOST,
+    DeliveryReader,
+    DeliveryWriter,
+    Delta,
+    DestinationState,
+    ReplayState,
+)
+
+STANDING_MS = 300_000
+MAINTENANCE_S = 30.0
+
+
+def decider(kind: Destination) -> Callable[[Event], str | None]:
+    """The kind's decision about an event, as the reason code by which it is not sent."""
+    names = kind.names
+
+    def code(event: Event) -> str | None:
+        found = decide(event, kind, enabled=True, catalog_names=names)
+        return None if found is SEND or not isinstance(found, Filtered) else found.code
+
+    return code
+
+
+def plan_of(row: DestinationRow, secrets: Secrets) -> Plan:
+    """What control says of a destination. Settings that cannot be read stall it; nothing is lost meanwhile."""
+    kind = catalog()[row.kind]
+    settings, stall = None, ""
+    try:
+        settings = open_settings(row, secrets, os.environ)
+    except Invalid as error:
+        stall = str(error)
+    return Plan(
+        kind=kind,
+        sources=frozenset({row.source}),
+        enabled=row.enabled,
+        settings=settings,
+        decide=decider(kind),
+        mask=masker(row, secrets, os.environ).mask,
+        max_rate=row.max_rate or None,
+        max_concurrency=row.max_concurrency,
+        stall=stall,
+    )
+
+
+class Worker:
+    """All deliveries of an instance. Made, run and closed on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        control: ControlStore,
+        secrets: Secrets,
+        reader: LogReader,
+        writer: DeliveryWriter,
+        rows: DeliveryReader,
+        network: Any,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._control = control
+        self._secrets = secrets
+        self._reader = reader
+        self._writer = writer
+        self._rows = rows
+        self._network = network
+        self._clock = clock
+        self._log = log
+        self._tail = Tail(reader)
+        self._answers = Answers(rows)
+        self._known: dict[int, tuple[DestinationRow, Delivery]] = {}
+        self._jobs_begun: set[int] = set()
+        self._standing: set[int] = set()
+        self._loop = StageLoop(clock=clock, commit=self._commit, failed=self._commit_failed)
+        self._maintenance: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take up every destination where its last commit left it."""
+        self.reload()
+        self._maintenance = asyncio.get_running_loop().create_task(self._maintain())
+
+    def grown(self) -> None:
+        """The log has new records."""
+        self._loop.wake_all()
+
+    def reload(self) -> None:
+        """Control has changed: settings and switches hold for every attempt not yet begun."""
+        control = self._control.snapshot()
+        states = self._rows.destinations()
+        for row in control.destinations:
+            self._take_up(row, states.get(row.id))
+        for number in set(self._known) - {row.id for row in control.destinations}:
+            self._loop.remove(self._known.pop(number)[1])
+        self._begin_jobs(control)
+        self._loop.wake_all()
+
+    async def close(self) -> None:
+        """Commit what there is and end."""
+        if self._maintenance is not None:
+            self._maintenance.cancel()
+            await asyncio.gather(self._maintenance, return_exceptions=True)
+        await self._loop.close()
+
+    def _take_up(self, row: DestinationRow, state: DestinationState | None) -> None:
+        known = self._known.get(row.id)
+        if known is None:
+            delivery = Delivery(
+                row.id,
+                self._plan(row),
+                state or DestinationState(position=row.offset, passed=dict(row.ordinals)),
+                clock=self._clock,
+                luck=random.random,
+                network=self._network,
+                records=self._tail,
+                rows=self._rows,
+                answers=self._answers,
+                wake=self._loop.wake,
+            )
+            self._known[row.id] = (row, delivery)
+            self._loop.add(delivery)
+        elif known[0] != row:
+            known[1].reconfigure(self._plan(row))
+            self._known[row.id] = (row, known[1])
+
+    def _plan(self, row: DestinationRow) -> Plan:
+        plan = plan_of(row, self._secrets)
+        if plan.stall:
+            self._log.error("destination stalled", destination=row.slug, reason=plan.stall)
+        return plan
+
+    def _begin_jobs(self, control: Control) -> None:
+        stored = self._rows.replays()
+        for job in control.jobs:
+            known = self._known.get(job.destination)
+            if known is None:
+                continue
+            delivery = known[1]
+            if job.cancelled and job.id in delivery.replays:
+                delivery.replays[job.id].cancel(delivery)
+            if job.id in self._jobs_begun:
+                continue
+            self._jobs_begun.add(job.id)
+            state = stored.get(job.id)
+            if state is None and not job.cancelled:
+                self._begin_job(job, delivery)
+            elif state is not None and (state.state == "running" or state.retrying) and job.kind == "replay":
+                delivery.start_replay(job.id, self._replay(job, state))
+
+    def _begin_job(self, job: JobRow, delivery: Delivery) -> None:
+        spec = spec_of(job)
+        if job.kind == "redrive":
+            found = delivery.redrive(spec.reasons, spec.message_ids)
+            count = sum(found.reasons.values())
+            delivery.ledger.dirty = True
+            delivery.ledger.replays[job.id] = ReplayState(position=0, end=0, matched=count, state="done")
+            self._log.info("redrive", job=job.id, events=count)
+            return
+        begin = self._reader.seek(0, spec.from_ms)
+        end = self._reader.seek(0, job.created_at if spec.to_ms is None else spec.to_ms)
+        delivery.start_replay(job.id, self._replay(job, ReplayState(position=begin, end=end)))
+
+    def _replay(self, job: JobRow, state: ReplayState) -> Replay:
+        chosen = EventFilter(spec_of(job))
+
+        def takes(event: Event) -> bool:
+            return chosen.accepts(type=event.type, event=event.event, message_id=event.message_id)
+
+        return Replay(job.id, takes, state, self._tail)
+
+    def _commit(self, deltas: Sequence[Delta]) -> None:
+        self._writer.commit(deltas)
+
+    def _commit_failed(self, error: Exception) -> None:
+        self._log.error("state not written; nothing is sent until it is", error=f"{type(error).__name__}: {error}")
+
+    async def _maintain(self) -> None:
+        while True:
+            await asyncio.sleep(MAINTENANCE_S)
+            try:
+                self._watch_cursors()
+                await self._tidy()
+            except sqlite3.Error as error:
+                self._log.warning("state not tidied", error=str(error))
+
+    def _watch_cursors(self) -> None:
+        """A cursor that stands for five minutes although there is something to read gets a line, once."""
+        now = self._clock.now_ms()
+        end = self._reader.end(0)
+        for number, (row, delivery) in self._known.items():
+            state = delivery.ledger.state
+            behind = state.position < end or bool(delivery.window)
+            if behind and now - max(state.moved_at, 1) >= STANDING_MS and state.moved_at:
+                if number not in self._standing:
+                    self._standing.add(number)
+                    self._log.warning(
+                        "cursor stands",
+                        destination=row.slug,
+                        minutes=(now - state.moved_at) // 60_000,
+                        breaker=delivery.breaker.reason,
+                        stall=state.stall or None,
+                        fills=[key for key, _ in delivery.lanes.longest(3)] if state.stall else None,
+                    )
+            else:
+                self._standing.discard(number)
+
+    async def _tidy(self) -> None:
+        """Keep the bounds of what is kept for `explain` and of dead letters."""
+        now = self._clock.now_ms()
+        for number, (_, delivery) in list(self._known.items()):
+            state = delivery.ledger.state
+            excess = max(0, state.delivered_rows - DELIVERED_ROWS_MOST)
+            before = now - DELIVERED_KEEP_MS
+            cut = await self._loop.in_writer(
+                partial(self._writer.cut_delivered, number, before_ms=before, excess=excess)
+            )
+            state.delivered_rows -= cut
+            letters = await self._loop.in_writer(partial(self._writer.cut_dead_letters, number))
+            state.dead_letters_cut += letters
+            delivery.ledger.dirty = delivery.ledger.dirty or bool(cut or letters)
+        known = list(self._known)
+        await self._loop.in_writer(lambda: self._writer.forget(known))
+        await self._loop.in_writer(lambda: self._writer.cut_answers(now - 2 * DELIVERED_KEEP_MS))
