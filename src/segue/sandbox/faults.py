@@ -67,9 +67,7 @@ def checked_fault(given: dict[str, Any]) -> Fault:
     if fault.status is None and (fault.body is not None or fault.headers):
         raise ValueError("body and headers need a status")
     for name, value in fault.headers.items():
-        if not (
-            name.isascii() and name.replace("-", "").isalnum() and value.isascii() and value.isprintable()
-        ):
+        if not (name.isascii() and name.replace("-", "").isalnum() and value.isascii() and value.isprintable()):
             raise ValueError(f"headers: {name!r} is no header that can be sent")
     return fault
 

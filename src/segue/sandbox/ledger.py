@@ -25,9 +25,7 @@ DELETE FROM request WHERE vendor = ?1 AND number <=
 
 DEDUPE_MS = 24 * 60 * 60 * 1000
 
-SECRET_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "apitoken", "api-key", "x-api-key", "cookie"}
-)
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "apitoken", "api-key", "x-api-key", "cookie"})
 
 
 class Ledger:

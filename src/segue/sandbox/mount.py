@@ -212,9 +212,7 @@ def _misbehaviour(fault: Fault) -> Outcome | None:
     if fault.status is None:
         return None
     message = {"message": f"The sandbox was told to answer {fault.status}"}
-    answer = Answer(
-        status=fault.status, body=message if fault.body is None else fault.body, headers=fault.headers
-    )
+    answer = Answer(status=fault.status, body=message if fault.body is None else fault.body, headers=fault.headers)
     return Outcome(answer=answer, hold_ms=fault.delay_ms + fault.slow_ms)
 
 
@@ -270,9 +268,7 @@ def _call(request: Request, body: bytes | None) -> Call | Answer:
 
 def response(answer: Answer) -> Response:
     """The HTTP answer."""
-    return Response(
-        exact.encode(answer.body), answer.status, headers=answer.headers, media_type="application/json"
-    )
+    return Response(exact.encode(answer.body), answer.status, headers=answer.headers, media_type="application/json")
 
 
 class _Drop(Response):

@@ -121,10 +121,7 @@ def _attributes(rows: Rows, call: Call) -> Answer:
             if name in user["string_values"]:
                 picked[user["string_values"][name]] = None
     return Answer(
-        body=[
-            {"name": name, "values": list(picked), "targetable": bool(picked)}
-            for name, picked in values.items()
-        ]
+        body=[{"name": name, "values": list(picked), "targetable": bool(picked)} for name, picked in values.items()]
     )
 
 

@@ -69,9 +69,7 @@ SELECT row.number, row.body FROM lookup JOIN row ON row.number = lookup.number
 WHERE lookup.vendor = ? AND lookup."table" = ? AND lookup.key_id = ? AND lookup.name = ? AND lookup.value = ?
 ORDER BY row.number
 """
-ADD_LOOKUP = (
-    'INSERT OR IGNORE INTO lookup (vendor, "table", key_id, name, value, number) VALUES (?, ?, ?, ?, ?, ?)'
-)
+ADD_LOOKUP = 'INSERT OR IGNORE INTO lookup (vendor, "table", key_id, name, value, number) VALUES (?, ?, ?, ?, ?, ?)'
 LOOKUPS = "SELECT name, value FROM lookup WHERE number = ?"
 DROP_LOOKUPS = "DELETE FROM lookup WHERE number = ?"
 ADD_MESSAGE = "INSERT OR IGNORE INTO message (number, message_id) VALUES (?, ?)"
@@ -107,19 +105,19 @@ class Store:
         # The app may be built in one thread and served in another; no two ever use the connection at once.
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            self.connection.executescript(OPEN)
             self._prepare(path)
+        except sqlite3.DatabaseError as error:
+            self.connection.close()
+            raise Damaged(
+                f"{path} cannot be read as the sandboxes' file ({error}); remove it to start afresh"
+            ) from None
         except BaseException:
             self.connection.close()
             raise
 
     def _prepare(self, path: Path) -> None:
-        try:
-            (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-        except sqlite3.DatabaseError as error:
-            raise Damaged(
-                f"{path} cannot be read as the sandboxes' file ({error}); remove it to start afresh"
-            ) from None
+        self.connection.executescript(OPEN)
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, VERSION):
             raise Damaged(
                 f"{path} was written by another version of Segue ({version}, this one writes {VERSION}); "
@@ -134,10 +132,11 @@ class Store:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.connection.execute("COMMIT")
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            if self.connection.in_transaction:  # a full disk may have ended it already
+                self.connection.execute("ROLLBACK")
             raise
-        self.connection.execute("COMMIT")
 
     @contextmanager
     def attempt(self) -> Iterator[Attempt]:
