@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.applications import Starlette
 
-from segue.sandbox.app import create_app
+from segue.core.destination import Destination, check_settings
+from segue.core.event import Event
+from segue.sandbox.app import create_app, receivers
 from segue.sandbox.server import loopback_socket, server
 
 
@@ -166,3 +168,14 @@ def address(tmp_path: Path, clock: ManualClock) -> Iterator[str]:
     thread.join(timeout=10)
     listener.close()
     assert not thread.is_alive()
+
+
+def deliver(client: Client, kind: Destination, event: dict[str, Any], *, key: str | None = None) -> Reply:
+    """What the vendor's sandbox answers to the one request that a kind makes of an event."""
+    mount = next(found for found in receivers() if found.slug == kind.slug)
+    endpoint = f"http://127.0.0.1:8100/{kind.slug}{mount.inbound}"
+    settings = check_settings(kind, {"apiKey": key or f"demo-{kind.slug}-key", "endpoint": endpoint})
+    accepted = {"messageId": "m1", "timestamp": "2026-11-21T10:00:00.000Z", **event}
+    body = json.dumps({name: value for name, value in accepted.items() if value is not None}).encode()
+    (request,) = list(kind.send(settings, Event(body)))
+    return client.call(request.method, urlsplit(request.url).path, raw=request.body, headers=dict(request.headers))

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from segue.sandbox import exact
 from segue.sandbox.frame import Answer, Call, Inbound, Key, Receiver, refusal
 from segue.sandbox.keys import DEMO_ID
 from segue.sandbox.names import look_up, members, text_id
-from segue.sandbox.plotline_campaigns import checked_campaign, report
+from segue.sandbox.plotline_campaigns import checked_campaign, report, string_value
 from segue.sandbox.store import Rows
 
 if TYPE_CHECKING:
@@ -88,18 +87,6 @@ def _identify(rows: Rows, key: Key, distinct_id: str, traits: dict[str, Any], me
 def merged(attributes: dict[str, Any], traits: dict[str, Any]) -> dict[str, Any]:
     """The attributes after an identify: one level deep; null removes."""
     return {name: value for name, value in {**attributes, **traits}.items() if value is not None}
-
-
-def string_value(value: Any) -> str | None:
-    """The string form of an attribute, by which campaigns compare; None for a list or an object, which has
-    none.
-
-    Source: Plotline's React Native wrapper sends numbers and truth values as text and drops lists and
-    objects.
-    """
-    if isinstance(value, (list, dict)):
-        return None
-    return value if isinstance(value, str) else exact.encode(value).decode()
 
 
 def _user(distinct_id: str, attributes: dict[str, Any]) -> dict[str, Any]:

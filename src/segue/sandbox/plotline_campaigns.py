@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from segue.sandbox import exact
 from segue.sandbox.keys import DEMO_ID
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -21,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 class Audience(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who is meant: users with all these string forms who sent each of these events at least once."""
 
-    attributes: dict[str, str] = {}
+    attributes: dict[str, str | bool | int | float] = {}
     events: list[str] = []
 
 
@@ -43,9 +44,21 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def checked_campaign(given: dict[str, Any]) -> Campaign:
     """A campaign made of plain values. Raises ValueError that names what is wrong."""
     try:
-        return msgspec.convert(given, Campaign, strict=False)
+        return msgspec.convert(given, Campaign)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
+
+
+def string_value(value: Any) -> str | None:
+    """The string form of an attribute, by which campaigns compare; None for a list or an object, which has
+    none.
+
+    Source: Plotline's React Native wrapper sends numbers and truth values as text and drops lists and
+    objects.
+    """
+    if isinstance(value, (list, dict)):
+        return None
+    return value if isinstance(value, str) else exact.encode(value).decode()
 
 
 def report(row: dict[str, Any], users: list[dict[str, Any]], events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -72,7 +85,7 @@ def report(row: dict[str, Any], users: list[dict[str, Any]], events: list[dict[s
 def _meant(audience: Audience, user: dict[str, Any], sent: set[str]) -> bool:
     forms = user["string_values"]
     return sent.issuperset(audience.events) and all(
-        forms.get(name) == wanted for name, wanted in audience.attributes.items()
+        forms.get(name) == string_value(wanted) for name, wanted in audience.attributes.items()
     )
 
 
