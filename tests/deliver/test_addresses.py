@@ -160,9 +160,10 @@ def test_a_url_is_read_into_host_and_port(url: str, host: str, port: int) -> Non
     "url",
     [
         "", "example.com", "ftp://example.com/", "file:///etc/passwd", "gopher://x/", "http:///x", "http:/x",
-        "http://user@example.com/", "http://user:secret@example.com/", "http://a\\@b/", "http://a/ b", "http://a/\r\nX: y",
-        "http://a:0/", "http://a:65536/", "http://a:b/", "http://[fe80::1%25eth0]/", "http://%31/", " http://a/", "http://a/\x7f",
-        "http://a:80:90/",
+        "http://user@example.com/", "http://user:secret@example.com/", "http://a\\@b/", "http://a/ b",
+        "http://a/\r\nX: y",
+        "http://a:0/", "http://a:65536/", "http://a:b/", "http://[fe80::1%25eth0]/", "http://%31/", " http://a/",
+        "http://a/\x7f", "http://a:80:90/",
     ],
 )  # fmt: skip
 def test_a_url_of_another_kind_is_refused(url: str) -> None:

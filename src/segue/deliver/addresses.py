@@ -24,6 +24,8 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """The well-known prefix of RFC 6052: the last 32 bits are the IPv4 address that a translator connects to."""
 V4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 """The deprecated form of RFC 4291, `::a.b.c.d`; it also holds `::` and `::1`, which stand for themselves."""
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All that IANA has given out of IPv6; `ipaddress` calls more than this global, such as the old site-local block."""
 SHARED = ipaddress.IPv4Network("100.64.0.0/10")
 """Carrier-grade NAT and many clusters (RFC 6598): neither private nor global to `ipaddress`."""
 LOOPBACKS = (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1"))
@@ -124,7 +126,7 @@ def _end_allowed(end: IPAddress, port: int, policy: AddressPolicy, named: bool) 
     if end.is_link_local:
         # A cloud's metadata service lives here: a name, which DNS may point anywhere, does not open it.
         return False
-    if end.is_global and not end.is_reserved:
+    if end.is_global and not end.is_reserved and (end.version == 4 or end in GLOBAL_UNICAST):
         return True
     return named and (end.is_private or end.is_loopback or _within(end, (SHARED,)))
 

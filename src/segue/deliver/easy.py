@@ -18,6 +18,7 @@ import pycurl
 
 from segue.core.destination import Request, Response
 from segue.deliver.addresses import AddressPolicy, may_connect, target
+from segue.deliver.sockets import Sockets
 
 if TYPE_CHECKING:
     from segue.deliver.http import Exchange
@@ -41,6 +42,7 @@ _CONSTANT: tuple[tuple[int, Any], ...] = (
     (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
     (pycurl.PROXY, ""),
     (pycurl.NOPROXY, "*"),
+    (pycurl.USERAGENT, ""),
     (pycurl.NETRC, pycurl.NETRC_IGNORED),
     (pycurl.NOSIGNAL, 1),
     (pycurl.TCP_NODELAY, 1),
@@ -63,7 +65,6 @@ _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _METHOD = re.compile(r"[A-Z]+")
 
 _ERRORS: dict[int, str] = {
-    pycurl.E_UNSUPPORTED_PROTOCOL: "ADDRESS_REFUSED",
     pycurl.E_URL_MALFORMAT: "ADDRESS_REFUSED",
     pycurl.E_COULDNT_RESOLVE_HOST: "ENOTFOUND",
     pycurl.E_OPERATION_TIMEDOUT: "ETIMEDOUT",
@@ -112,13 +113,16 @@ class Easy:
         "_sent",
         "_setopt",
         "_socket",
+        "_sockets",
         "begun",
         "curl",
         "exchange",
         "url",
     )
 
-    def __init__(self, policy: AddressPolicy, *, timeout_ms: int, trust: tuple[int, str] | None) -> None:
+    def __init__(
+        self, policy: AddressPolicy, sockets: Sockets, *, timeout_ms: int, trust: tuple[int, str] | None
+    ) -> None:
         self.curl = pycurl.Curl()
         self._setopt = self.curl.setopt
         self._getinfo = self.curl.getinfo
@@ -126,6 +130,7 @@ class Easy:
         self.url = ""
         self.begun = 0.0
         self._policy = policy
+        self._sockets = sockets
         self._host = ""
         self._method = "POST"
         self._headers: tuple[tuple[str, str], ...] | None = None
@@ -246,13 +251,13 @@ class Easy:
             self._received += chunk[: BODY_KEPT - size]
         return 0 if self._received_size > BODY_READ else None
 
-    def _before_sending(self, *_addresses_and_ports: object) -> int:
+    def _before_sending(self, _address: str, local_address: str, _port: int, local_port: int) -> int:
         # libcurl sends a request again, on another connection, where one that it had used before broke without a
-        # byte of an answer, although the vendor may have read the request. What must not be sent twice ends here;
-        # a connection found closed before anything was sent does not come this far, and is replaced silently.
+        # byte of an answer, although the vendor may have read the request. What must not be sent twice ends here.
+        # On a connection known to be dead nothing will have been sent.
         if self._sent:
             return _GIVE_UP
-        self._sent = True
+        self._sent = not self._sockets.is_dead(local_address, local_port)
         return _GO_ON
 
     def _open_socket(self, _purpose: int, to: Any) -> Any:
@@ -275,9 +280,7 @@ class Easy:
         # pycurl gives libcurl a duplicate of ours, without close-on-exec.
         os.set_inheritable(descriptor, False)
         self._close_socket()
-        exchange = self.exchange
-        if exchange is not None:
-            exchange.connection_opened(descriptor)
+        self._sockets.opened(descriptor)
         return _SOCKET_OK
 
     def _close_socket(self) -> None:

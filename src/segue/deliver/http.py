@@ -11,37 +11,24 @@ No redirect, cookie, proxy, netrc or compression.
 
 Rule: `done` is called at most once, never from within `start`, and not at all after `cancel` or `close`; nothing wakes
 the loop while no request is in flight.
-
-Why it is built so: the sockets stand in an epoll set of our own, of which the loop watches the one descriptor. The
-kernel forgets a socket that libcurl closes, and one that goes idle between two requests simply stays in the set.
 """
 
 from __future__ import annotations
 
 import asyncio
-import select
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import pycurl
 
 from segue.core.destination import Request, Response
 from segue.deliver.addresses import AddressPolicy
 from segue.deliver.easy import Easy
+from segue.deliver.sockets import Sockets
 
 TIMEOUT_MS = 5_000
 MAX_CONNECTIONS = 512
-_EVENTS_AT_ONCE = 256
-
-_IN, _OUT, _ERROR = pycurl.CSELECT_IN, pycurl.CSELECT_OUT, pycurl.CSELECT_ERR
-_IDLE = 0
-_WATCHED = {
-    pycurl.POLL_IN: select.EPOLLIN,
-    pycurl.POLL_OUT: select.EPOLLOUT,
-    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
-}
 
 
 class Exchange:
@@ -60,10 +47,6 @@ class Exchange:
         self.done = None
         if self.easy is not None:
             self._client.drop(self)
-
-    def connection_opened(self, descriptor: int) -> None:
-        """libcurl got a new socket; what was known of its number is of an older one."""
-        self._client.forget(descriptor)
 
 
 class HttpClient:
@@ -91,14 +74,13 @@ class HttpClient:
         self._nudged = False
         self._due = 0.0  # when libcurl wants to be called, by the loop's clock; 0 for never
         self._timer: asyncio.TimerHandle | None = None
-        self._sockets: dict[int, int] = {}  # descriptor -> what libcurl wants of it, _IDLE when kept for later
-        self._epoll = select.epoll()
+        self._sockets = Sockets()
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_PIPELINING, 0)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
-        self._loop.add_reader(self._epoll.fileno(), self._on_ready)
+        self._loop.add_reader(self._sockets.fileno(), self._on_ready)
 
     @property
     def in_flight(self) -> int:
@@ -142,7 +124,7 @@ class HttpClient:
         if self._closed:
             return
         self._closed = True
-        self._loop.remove_reader(self._epoll.fileno())
+        self._loop.remove_reader(self._sockets.fileno())
         if self._timer is not None:
             self._timer.cancel()
         self._waiting.clear()
@@ -157,7 +139,7 @@ class HttpClient:
         for curl in self._handles:
             curl.close()
         self._handles.clear()
-        self._epoll.close()
+        self._sockets.close()
 
     def drop(self, exchange: Exchange) -> None:
         """Take a request that was cancelled out of libcurl."""
@@ -166,10 +148,6 @@ class HttpClient:
             return
         self._release(exchange, easy)
         self._begin_waiting()
-
-    def forget(self, descriptor: int) -> None:
-        """Forget what was known of a descriptor, since its number now stands for another socket."""
-        self._sockets.pop(descriptor, None)
 
     # Requests: begun, ended.
 
@@ -194,7 +172,7 @@ class HttpClient:
     def _aimed(self, url: str) -> Easy | None:
         """A handle set to this URL, new or taken from another URL; None where the URL may not be requested."""
         if len(self._handles) < self._max:
-            easy = Easy(self._policy, timeout_ms=self._timeout_ms, trust=self._trust)
+            easy = Easy(self._policy, self._sockets, timeout_ms=self._timeout_ms, trust=self._trust)
             self._handles[easy.curl] = easy
         else:
             easy = self._spare()
@@ -270,19 +248,7 @@ class HttpClient:
             self._collect()
 
     def _on_ready(self) -> None:
-        action = self._multi.socket_action
-        for descriptor, event in self._epoll.poll(0, _EVENTS_AT_ONCE):
-            if event == select.EPOLLIN:
-                wanted = _IN
-            elif event == select.EPOLLOUT:
-                wanted = _OUT
-            else:
-                wanted = _ready(event)
-            if self._sockets.get(descriptor) == _IDLE:
-                # The vendor closed a connection that nobody uses; libcurl finds out before it would use it.
-                self._unwatch(descriptor)
-            else:
-                action(descriptor, wanted)
+        self._sockets.drive(self._multi.socket_action)
         self._collect()
 
     def _on_due(self) -> None:
@@ -295,34 +261,7 @@ class HttpClient:
             self._on_timer(self._multi.timeout())
             self._collect()
 
-    # What libcurl calls, from C: nothing here may raise, or use the multi handle.
-
-    def _on_socket(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
-        known = self._sockets.get(descriptor)
-        if what == pycurl.POLL_REMOVE:
-            if known == pycurl.POLL_IN:
-                self._sockets[descriptor] = _IDLE
-            elif known:
-                self._unwatch(descriptor)
-        elif known == _IDLE and what == pycurl.POLL_IN:
-            self._sockets[descriptor] = what
-        else:
-            self._watch(descriptor, what)
-
-    def _watch(self, descriptor: int, what: int) -> None:
-        events = _WATCHED.get(what, 0)
-        try:
-            self._epoll.modify(descriptor, events)
-        except FileNotFoundError:
-            self._epoll.register(descriptor, events)
-        self._sockets[descriptor] = what
-
-    def _unwatch(self, descriptor: int) -> None:
-        self._sockets.pop(descriptor, None)
-        try:
-            self._epoll.unregister(descriptor)
-        except OSError:
-            pass  # libcurl closed it, and with that it left the set
+    # What libcurl calls, from C: it must not raise, nor use the multi handle.
 
     def _on_timer(self, delay_ms: int) -> None:
         if delay_ms < 0:
@@ -340,13 +279,6 @@ class HttpClient:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(self._due, self._on_due)
-
-
-def _ready(event: int) -> int:
-    wanted = _IN if event & (select.EPOLLIN | select.EPOLLHUP) else 0
-    if event & select.EPOLLOUT:
-        wanted |= _OUT
-    return wanted | _ERROR if event & (select.EPOLLERR | select.EPOLLHUP) else wanted
 
 
 def _answer(loop: asyncio.AbstractEventLoop, exchange: Exchange, response: Response) -> None:
