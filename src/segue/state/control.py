@@ -27,6 +27,9 @@ SETTINGS_KEPT = 50
 JOBS_KEPT = 1000
 """How many jobs are kept, the newest."""
 
+CONCURRENCY = 50
+"""Requests to one destination that may run at one time, where it says nothing else."""
+
 JobKind = Literal["replay", "redrive"]
 
 
@@ -67,7 +70,7 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
     offset: int = 0
     ordinals: dict[str, int] = {}
     max_rate: float | None = None
-    max_concurrency: int = 50
+    max_concurrency: int = CONCURRENCY
 
 
 class JobRow(Struct, frozen=True, kw_only=True):

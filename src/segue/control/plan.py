@@ -1,0 +1,178 @@
+"""The difference between what is stored and what a workspace file says.
+
+Rule: a plan is pure and complete: applying its steps makes the stored workspace say what the file says, and
+the plan of that is empty. No secret is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from segue.control.destinations import DestinationSpec, spec_of, with_kept
+from segue.control.secrets import Secrets
+from segue.control.setting_values import Kept, Secret, Unreadable, Value, printed_value
+from segue.control.workspace_file import WorkspaceFile
+from segue.state.control import Control, SourceRow, WorkspaceRow
+
+Action = Literal["create", "change", "replace", "delete"]
+
+SIGNS: dict[Action, str] = {"create": "+", "change": "~", "replace": "±", "delete": "-"}
+
+NOTHING = "(none)"
+
+
+class FieldChange(Struct, frozen=True):
+    """One field of a resource, before and after, as text; a secret is masked."""
+
+    field: str
+    before: str
+    after: str
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """What happens to one resource. `wanted` is how it shall be; None where it is deleted."""
+
+    action: Action
+    resource: Literal["workspace", "source", "destination"]
+    slug: str
+    changes: tuple[FieldChange, ...] = ()
+    wanted: WorkspaceRow | SourceRow | DestinationSpec | None = None
+
+
+class Plan(Struct, frozen=True):
+    """Every step, in the order of the file; what is deleted comes last."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would change."""
+        return not self.steps
+
+    def text(self) -> str:
+        """The plan for a person to read."""
+        if self.empty:
+            return "No changes.\n"
+        return "".join(_step_text(step) for step in self.steps) + "\n" + self.summary() + "\n"
+
+    def summary(self) -> str:
+        """How many resources each action touches, in one line."""
+        counts = [(action, sum(step.action == action for step in self.steps)) for action in SIGNS]
+        return ", ".join(f"{count} to {action}" for action, count in counts if count or action != "replace") + "."
+
+
+def make_plan(control: Control, file: WorkspaceFile, secrets: Secrets) -> Plan:
+    """The steps from `control` to `file`.
+
+    Raises Invalid where the file keeps a secret (`{kept: true}`) that is not stored.
+    """
+    return Plan(
+        (
+            *_workspace_steps(control.workspace, file.workspace),
+            *_source_steps(control.sources, file.sources),
+            *_destination_steps(control, file, secrets),
+        )
+    )
+
+
+def _workspace_steps(stored: WorkspaceRow, wanted: WorkspaceRow) -> Iterable[Step]:
+    changes = _changes(_workspace_fields(stored), _workspace_fields(wanted))
+    if changes:
+        yield Step(action="change", resource="workspace", slug=stored.slug, changes=changes, wanted=wanted)
+
+
+def _source_steps(stored: Iterable[SourceRow], wanted: Iterable[SourceRow]) -> Iterable[Step]:
+    before = {row.slug: row for row in stored}
+    after = {row.slug: row for row in wanted}
+    for slug, row in after.items():
+        former = before.get(slug)
+        changes = _changes(_source_fields(former) if former else {}, _source_fields(row))
+        if changes:
+            action: Action = "change" if former else "create"
+            yield Step(action=action, resource="source", slug=slug, changes=changes, wanted=row)
+    for slug in [slug for slug in before if slug not in after]:
+        yield Step(action="delete", resource="source", slug=slug)
+
+
+def _destination_steps(control: Control, file: WorkspaceFile, secrets: Secrets) -> Iterable[Step]:
+    before = {row.slug: spec_of(row, secrets) for row in control.destinations}
+    for place, spec in enumerate(file.destinations):
+        former = before.pop(spec.slug, None)
+        step = _destination_step(former, spec, f"destinations[{place}].settings")
+        if step.changes:
+            yield step
+    for slug in before:
+        yield Step(action="delete", resource="destination", slug=slug)
+
+
+def _destination_step(former: DestinationSpec | None, spec: DestinationSpec, field: str) -> Step:
+    # A secret is another kind's business once the kind has changed.
+    kept = former.settings if former is not None and former.kind == spec.kind else {}
+    wanted = replace(spec, settings=with_kept(spec.settings, kept, field))
+    action: Action = "create"
+    if former is not None:
+        same = (former.source, former.kind) == (wanted.source, wanted.kind)
+        action = "change" if same else "replace"
+    changes = _changes(_destination_fields(former) if former else {}, _destination_fields(wanted))
+    return Step(action=action, resource="destination", slug=spec.slug, changes=changes, wanted=wanted)
+
+
+def _workspace_fields(row: WorkspaceRow) -> dict[str, Value]:
+    return {"slug": row.slug, "name": row.name, "strict_keys": row.strict_keys}
+
+
+def _source_fields(row: SourceRow) -> dict[str, Value]:
+    return {
+        "name": row.name,
+        "write_keys": list(row.write_keys),
+        "enabled": row.enabled,
+        "strict": row.strict,
+    }
+
+
+def _destination_fields(spec: DestinationSpec) -> dict[str, Value]:
+    return {
+        "source": spec.source,
+        "kind": spec.kind,
+        "name": spec.name,
+        "enabled": spec.enabled,
+        **{f"settings.{name}": value for name, value in spec.settings.items()},
+        "max_rate": spec.max_rate,
+        "max_concurrency": spec.max_concurrency,
+    }
+
+
+def _changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> tuple[FieldChange, ...]:
+    found = []
+    for field in {**before, **after}:
+        was, becomes = before.get(field), after.get(field)
+        if field in before and field in after and was == becomes and type(was) is type(becomes):
+            continue
+        was_text = _shown(was) if field in before else NOTHING
+        becomes_text = _shown(becomes) if field in after else NOTHING
+        if was_text == becomes_text:
+            becomes_text = "(another secret)"
+        found.append(FieldChange(field, was_text, becomes_text))
+    return tuple(found)
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, Secret | Unreadable | Kept):
+        return "(secret)"
+    return json.dumps(printed_value(value), ensure_ascii=False)
+
+
+def _step_text(step: Step) -> str:
+    lines = [f"{SIGNS[step.action]} {step.resource} {step.slug}"]
+    if step.action == "replace":
+        lines[0] += " (deleted and created anew: what waits for the old one is not sent)"
+    for change in step.changes:
+        after = change.after if step.action == "create" else f"{change.before} -> {change.after}"
+        if step.action != "create" or change.after != "null":
+            lines.append(f"    {change.field}: {after}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,96 @@
+"""Status: every source and destination in numbers that add up.
+
+Rule: the state's snapshot is read first and the log's end after it, and accepted and lag come from that same end; so
+in each answer accepted = delivered + filtered + refused + retrying + lag, also under load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from segue.log import Ends
+from segue.state.control import Control, DestinationRow
+from segue.state.deliveries import DestinationState, ReplayState
+
+
+def status(
+    control: Control,
+    states: Mapping[int, DestinationState],
+    ends: Ends,
+    dropped: Mapping[str, Mapping[str, int]],
+    *,
+    is_sandbox: Mapping[int, bool],
+) -> dict[str, Any]:
+    """The object that `segue status --json` prints. The arguments must have been read in this order."""
+    destinations = [
+        _destination(row, states.get(row.id) or unread_state(row), ends, is_sandbox.get(row.id, False))
+        for row in control.destinations
+    ]
+    return {
+        "sources": [_source(row.slug, ends, dropped) for row in control.sources],
+        "destinations": destinations,
+        "stages": [{"name": "deliver", "lag": max((entry["lag"] for entry in destinations), default=0)}],
+    }
+
+
+def unread_state(row: DestinationRow) -> DestinationState:
+    """A destination that the worker has not met yet stands where it was connected."""
+    return DestinationState(position=row.offset, passed=dict(row.ordinals))
+
+
+def lag(row: DestinationRow, state: DestinationState, ends: Ends) -> int:
+    """Events of the destination's source that have no final outcome and no retry row."""
+    ahead = max(0, _last(row.source, ends) - state.passed.get(row.source, row.ordinals.get(row.source, 0)))
+    return ahead + len(state.unfinished)
+
+
+def progress(replay: ReplayState) -> dict[str, Any]:
+    """A replay in numbers, for `segue replay` and its progress line."""
+    return {
+        "state": replay.state,
+        "read": replay.position,
+        "end": replay.end,
+        "matched": replay.matched,
+        "delivered": replay.delivered,
+        "filtered": replay.filtered,
+        "refused": replay.refused,
+        "retrying": replay.retrying,
+    }
+
+
+def _source(slug: str, ends: Ends, dropped: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    accepted, duplicates = ends.sources.get(slug, (0, 0))
+    return {
+        "slug": slug,
+        "accepted": accepted,
+        "duplicates": duplicates,
+        "dropped": dict(sorted(dropped.get(slug, {}).items())),
+    }
+
+
+def _destination(row: DestinationRow, state: DestinationState, ends: Ends, is_sandbox: bool) -> dict[str, Any]:
+    found = {
+        "slug": row.slug,
+        "kind": row.kind,
+        "enabled": row.enabled,
+        "sources": [row.source],
+        "accepted": _last(row.source, ends) - row.ordinals.get(row.source, 0),
+        "delivered": state.delivered,
+        "filtered": dict(sorted(state.filtered.items())),
+        "refused": dict(sorted(state.refused.items())),
+        "retrying": state.retrying,
+        "lag": lag(row, state, ends),
+        "breaker": state.breaker,
+        "breaker_reason": state.breaker_reason,
+        "sandbox": is_sandbox,
+    }
+    if state.stall:
+        found["stall"] = state.stall
+    if state.dead_letters_cut:
+        found["dead_letters_cut"] = state.dead_letters_cut
+    return found
+
+
+def _last(source: str, ends: Ends) -> int:
+    return ends.sources.get(source, (0, 0))[0]

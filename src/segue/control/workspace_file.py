@@ -1,0 +1,235 @@
+"""The workspace file: what the user decided, as text, read strictly.
+
+Rule: a file is taken whole or refused with the path and the line of what is wrong; reading it changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from segue.control.destinations import (
+    DESTINATIONS_MAX,
+    DestinationSpec,
+    check_spec,
+    find_kind,
+    read_settings,
+)
+from segue.control.slugs import NAME_MAX, SLUG_PATTERN, WRITE_KEY_PATTERN, check_name, check_slug
+from segue.control.sources import SOURCES_MAX, check_source
+from segue.control.strict_yaml import Document, read_yaml
+from segue.control.suggestion import did_you_mean
+from segue.core.errors import Invalid
+from segue.state.control import CONCURRENCY, SourceRow, WorkspaceRow
+
+FILE_BYTES_MAX = 4_000_000
+
+Slug = Annotated[str, Meta(extra_json_schema={"pattern": SLUG_PATTERN})]
+Name = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": NAME_MAX})]
+WriteKey = Annotated[str, Meta(extra_json_schema={"pattern": WRITE_KEY_PATTERN})]
+
+
+class WorkspaceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The workspace."""
+
+    name: Name
+    slug: Slug
+    strict_keys: Annotated[bool, Meta(description="Answer 401 for an unknown write key.")] = False
+
+
+class SourceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where events come from."""
+
+    slug: Slug
+    name: Annotated[Name | None, Meta(description="What people read; the slug where it is absent.")] = None
+    write_keys: Annotated[list[WriteKey], Meta(description="What SDKs send to say that they are this source.")] = []
+    enabled: Annotated[bool, Meta(description="When false, events are dropped as source_disabled.")] = True
+    strict: Annotated[bool, Meta(description="Answer 400 for a request that holds a bad event.")] = False
+
+
+class DestinationEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the events of one source go."""
+
+    slug: Slug
+    source: Annotated[str, Meta(description="The slug of the source that it reads.")]
+    kind: Annotated[str, Meta(description="The slug of a catalog entry.")]
+    name: Annotated[Name | None, Meta(description="What people read; the slug where it is absent.")] = None
+    enabled: Annotated[bool, Meta(description="A new destination is off until this says true, as in Segment.")] = False
+    settings: Annotated[
+        dict[str, Any],
+        Meta(
+            description="As the kind asks. ${NAME} is read from the environment; {kept: true} leaves a stored secret."
+        ),
+    ] = {}
+    max_rate: Annotated[
+        float | None, Meta(description="Requests a second; null takes what the kind suggests, 0 means no limit.")
+    ] = None
+    max_concurrency: Annotated[int, Meta(description="Requests that may run at one time.")] = CONCURRENCY
+
+    def __repr__(self) -> str:
+        return f"DestinationEntry(slug={self.slug!r})"
+
+
+class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Segue workspace file."""
+
+    workspace: WorkspaceEntry
+    sources: Annotated[list[SourceEntry], Meta(max_length=SOURCES_MAX)] = []
+    destinations: Annotated[list[DestinationEntry], Meta(max_length=DESTINATIONS_MAX)] = []
+
+
+ENTRIES: dict[str, type[Struct]] = {
+    "": FileEntry,
+    "workspace": WorkspaceEntry,
+    "sources": SourceEntry,
+    "destinations": DestinationEntry,
+}
+
+
+class WorkspaceFile(Struct, frozen=True, kw_only=True):
+    """A file that was read and checked. `hash` is of its bytes."""
+
+    workspace: WorkspaceRow
+    sources: tuple[SourceRow, ...]
+    destinations: tuple[DestinationSpec, ...]
+    hash: str = ""
+
+
+def load_workspace(path: Path, environ: Mapping[str, str]) -> WorkspaceFile:
+    """Read the file. Raises Invalid naming the file, the path in it and the line."""
+    try:
+        with path.open("rb") as file:
+            body = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise Invalid(f"{path}: {error.strerror}") from None
+    try:
+        return parse_workspace(body, environ)
+    except Invalid as error:
+        raise _restated(f"{path}: {error}", error.field) from None
+
+
+def parse_workspace(body: bytes, environ: Mapping[str, str]) -> WorkspaceFile:
+    """The workspace that the bytes describe. Raises Invalid with the path and the line."""
+    if len(body) > FILE_BYTES_MAX:
+        raise Invalid(f"is larger than {FILE_BYTES_MAX} bytes")
+    try:
+        document = read_yaml(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise Invalid(f"is not UTF-8 (line {line})") from None
+    try:
+        entry = _entry(document)
+        return _checked(entry, environ, hashlib.sha256(body).hexdigest())
+    except Invalid as error:
+        raise _restated(f"{error} (line {document.line_of(error.field)})", error.field) from None
+
+
+def _restated(message: str, field: str) -> Invalid:
+    error = Invalid(message)
+    error.field = field
+    return error
+
+
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING_FIELD = re.compile(r"Object missing required field `(.*)`")
+_PATH = re.compile(r" - at `(?:key` in `)?\$\.?([^`]*)`$")
+
+
+def _entry(document: Document) -> FileEntry:
+    try:
+        return msgspec.convert(document.value, FileEntry)
+    except msgspec.ValidationError as error:
+        text = str(error)
+    found = _PATH.search(text)
+    path = found[1] if found else ""
+    message = text[: found.start()] if found else text
+    unknown, missing = _UNKNOWN_FIELD.match(message), _MISSING_FIELD.match(message)
+    if unknown:
+        known = msgspec.structs.fields(ENTRIES[re.split(r"[.\[]", path)[0]])
+        hint = did_you_mean(unknown[1], [field.encode_name for field in known])
+        raise Invalid(f"there is no such key{hint}", field=_join(path, unknown[1]))
+    if missing:
+        raise Invalid("is missing", field=_join(path, missing[1]))
+    if message.startswith("Expected `str`"):
+        message += "; put it in quotes if it is meant as a text"
+    raise Invalid(message[0].lower() + message[1:], field=path)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _checked(entry: FileEntry, environ: Mapping[str, str], digest: str) -> WorkspaceFile:
+    workspace = WorkspaceRow(
+        slug=entry.workspace.slug, name=entry.workspace.name, strict_keys=entry.workspace.strict_keys
+    )
+    check_slug(workspace.slug, "workspace.slug")
+    check_name(workspace.name, "workspace.name")
+    sources = _sources(entry.sources)
+    return WorkspaceFile(
+        workspace=workspace,
+        sources=sources,
+        destinations=_destinations(entry.destinations, [source.slug for source in sources], environ),
+        hash=digest,
+    )
+
+
+def _sources(entries: list[SourceEntry]) -> tuple[SourceRow, ...]:
+    rows: dict[str, SourceRow] = {}
+    owners: dict[str, str] = {}
+    for place, entry in enumerate(entries):
+        field = f"sources[{place}]"
+        row = SourceRow(
+            slug=entry.slug,
+            name=entry.slug if entry.name is None else entry.name,
+            write_keys=tuple(entry.write_keys),
+            enabled=entry.enabled,
+            strict=entry.strict,
+        )
+        check_source(row, field)
+        if row.slug in rows:
+            raise Invalid(f"another source has the slug {row.slug!r}", field=f"{field}.slug")
+        for number, key in enumerate(row.write_keys):
+            if key in owners:
+                raise Invalid(f"the source {owners[key]!r} has this write key", field=f"{field}.write_keys[{number}]")
+            owners[key] = row.slug
+        rows[row.slug] = row
+    return tuple(rows.values())
+
+
+def _destinations(
+    entries: list[DestinationEntry], sources: list[str], environ: Mapping[str, str]
+) -> tuple[DestinationSpec, ...]:
+    specs: dict[str, DestinationSpec] = {}
+    for place, entry in enumerate(entries):
+        field = f"destinations[{place}]"
+        spec = _destination(entry, environ, field)
+        if spec.slug in specs:
+            raise Invalid(f"another destination has the slug {spec.slug!r}", field=f"{field}.slug")
+        if spec.source not in sources:
+            hint = did_you_mean(spec.source, sources)
+            raise Invalid(f"the file has no source {spec.source!r}{hint}", field=f"{field}.source")
+        specs[spec.slug] = spec
+    return tuple(specs.values())
+
+
+def _destination(entry: DestinationEntry, environ: Mapping[str, str], field: str) -> DestinationSpec:
+    kind = find_kind(entry.kind, f"{field}.kind")
+    spec = DestinationSpec(
+        slug=entry.slug,
+        name=entry.slug if entry.name is None else entry.name,
+        source=entry.source,
+        kind=entry.kind,
+        enabled=entry.enabled,
+        settings=read_settings(kind, entry.settings, environ, f"{field}.settings"),
+        max_rate=entry.max_rate,
+        max_concurrency=entry.max_concurrency,
+    )
+    check_spec(spec, field)
+    return spec

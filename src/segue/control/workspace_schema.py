@@ -1,0 +1,58 @@
+"""The JSON Schema of the workspace file, for editors.
+
+Rule: it is made from the Structs that read the file and from the catalog, so that it cannot lag behind them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from segue.control.workspace_file import FileEntry
+from segue.core.destination import Destination, setting_fields
+from segue.destinations import catalog
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DEFINITIONS = "#/$defs/"
+
+REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"}
+KEPT = {
+    "type": "object",
+    "properties": {"kept": {"const": True}},
+    "required": ["kept"],
+    "additionalProperties": False,
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema: the fixed form, and for each kind of destination its own settings."""
+    kinds = catalog()
+    (top, *settings), definitions = msgspec.json.schema_components(
+        [FileEntry, *(kind.settings for kind in kinds.values())], ref_template=DEFINITIONS + "{name}"
+    )
+    destination = definitions["DestinationEntry"]
+    destination["properties"]["kind"]["enum"] = sorted(kinds)
+    destination["allOf"] = [
+        {
+            "if": {"properties": {"kind": {"const": slug}}, "required": ["kind"]},
+            "then": {"properties": {"settings": {"$ref": reference["$ref"]}}},
+        }
+        for slug, reference in zip(kinds, settings, strict=True)
+    ]
+    for kind, reference in zip(kinds.values(), settings, strict=True):
+        _admit_stand_ins(kind, definitions[reference["$ref"].removeprefix(DEFINITIONS)])
+    return {"$schema": DIALECT, "title": "Segue workspace", **top, "$defs": definitions}
+
+
+def json_schema_text() -> str:
+    """The schema as `segue schema` prints it."""
+    return json.dumps(json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def _admit_stand_ins(kind: Destination, schema: dict[str, Any]) -> None:
+    # Each setting may be a reference to the environment, a secret one also `{kept: true}`.
+    for entry in setting_fields(kind.settings):
+        stand_ins = [REFERENCE, KEPT] if entry.secret else [REFERENCE]
+        schema["properties"][entry.name] = {"anyOf": [schema["properties"][entry.name], *stand_ins]}
