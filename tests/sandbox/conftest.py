@@ -70,7 +70,7 @@ class Client:
         headers: dict[str, str] | None = None,
         raw: bytes | None = None,
     ) -> Reply:
-        content = raw if raw is not None else b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+        content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         sent = {"host": "127.0.0.1:8100", "content-type": "application/json"}
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
         parts = urlsplit(url)

@@ -257,8 +257,8 @@ def test_strange_but_legal_json_is_stored(client: Client) -> None:
 
 def test_two_thousand_traits_are_taken(client: Client) -> None:
     traits = {f"ключ {number}": number for number in range(2000)}
-    body = {"type": "identify", "userId": "u1", "traits": traits}
-    assert send(client, body).status == 200
+    body = json.dumps({"type": "identify", "userId": "u1", "traits": traits}, ensure_ascii=False).encode()
+    assert client.post(INBOUND, raw=body, headers=DEMO).status == 200
     assert client.state("plotline")["users"][0]["attributes"] == traits
 
 

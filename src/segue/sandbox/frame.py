@@ -1,6 +1,6 @@
 """The frame of a sandbox: what happens to every call before and after the vendor's own semantics.
 
-In order: size, fault, key, content type, body, duplicate, call type, then the vendor's `receive` in the
+In order: fault, key, content type, size, body, duplicate, call type, then the vendor's `receive` in the
 transaction.
 Source: `Receiver` answers by Segment's partner pages; order, texts, dedupe and faults are PROPOSED.
 Rule: an answer follows the commit of what it acknowledges; a call that is refused leaves nothing but its
@@ -10,7 +10,6 @@ request.
 from __future__ import annotations
 
 import binascii
-import logging
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -26,9 +25,20 @@ if TYPE_CHECKING:
 
     from segue.sandbox.mount import Sandbox
 
-__all__ = ["Answer", "Call", "FindKey", "Inbound", "Key", "KeyOptions", "Receiver", "basic_auth", "refusal"]
-
-_log = logging.getLogger(__name__)
+__all__ = [
+    "BODY_MAX",
+    "Answer",
+    "Call",
+    "FindKey",
+    "Inbound",
+    "Key",
+    "KeyOptions",
+    "Receiver",
+    "basic_auth",
+    "content_refusal",
+    "refusal",
+    "type_refusal",
+]
 
 BODY_MAX = 64 * 1024
 """Bytes of one inbound body. Segment takes events of 32 KB; stamping makes an accepted event larger."""
