@@ -95,7 +95,7 @@ class StageLoop:
         self._schedule()
 
     async def close(self) -> None:
-        """Begin nothing new, commit what there is, once; raises what that raises. Takes 5 s at most for a commit under way."""
+        """Begin nothing new, commit what there is, once; raises what that raises. Waits 5 s for a commit under way."""
         self._closing = True
         for timer in (*self._timers.values(), self._commit_timer, self._turn):
             if timer is not None:
@@ -112,6 +112,10 @@ class StageLoop:
                 await self._loop.run_in_executor(self._thread, self._commit, deltas)
         finally:
             self._thread.shutdown()
+
+    async def in_writer(self, work: Callable[[], Any]) -> Any:
+        """Run maintenance of the state in the writer's thread, between commits."""
+        return await self._loop.run_in_executor(self._thread, work)
 
     def _schedule(self) -> None:
         if self._turn is None and not self._closing:

@@ -93,11 +93,19 @@ class Instance:
         temporary.write_bytes(msgspec.json.encode(address))
         temporary.replace(self._address)
 
+    def last_address(self) -> Address | None:
+        """Where it can be reached, or could when it last ran; None where it never did."""
+        try:
+            return msgspec.json.decode(self._address.read_bytes(), type=Address)
+        except FileNotFoundError:
+            return None
+
     def address(self) -> Address:
         """Where the running instance can be reached. Raises Invalid where none runs."""
         self.require()
-        if not self.is_held("supervisor") or not self._address.exists():
+        address = self.last_address()
+        if address is None or not self.is_held("supervisor"):
             raise Invalid(
                 f"no Segue runs in {self.folder}; start it with `segue up --data {self.folder}`", field="--data"
             )
-        return msgspec.json.decode(self._address.read_bytes(), type=Address)
+        return address

@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -110,9 +111,8 @@ async def _read_word(descriptor: int) -> Word | None:
 class Supervisor:
     """Runs one instance in the foreground."""
 
-    def __init__(self, options: Options, say: Callable[[str], None], complain: Callable[[str], None]) -> None:
+    def __init__(self, options: Options, complain: Callable[[str], None]) -> None:
         self._options = options
-        self._say = say
         self._complain = complain
         self._instance = Instance(Path(options.data))
         self._stop = asyncio.Event()
@@ -163,22 +163,23 @@ class Supervisor:
         starts = [asyncio.create_task(child.start()) for child in self._children]
         stopped = asyncio.create_task(self._stop.wait())
         try:
-            words = asyncio.gather(*starts)
-            await asyncio.wait({asyncio.ensure_future(words), stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not words.done():
-                words.cancel()
+            waiting: set[asyncio.Task[Any]] = {*starts, stopped}
+            while not stopped.done() and not all(start.done() for start in starts):
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for start in done - {stopped}:
+                    start.result()  # a child that cannot serve ends the wait
+            if stopped.done():
                 raise Unavailable("stopped before it was ready")
-            return dict(zip((child.role for child in self._children), words.result(), strict=True))
+            return {child.role: start.result() for child, start in zip(self._children, starts, strict=True)}
         finally:
-            stopped.cancel()
-            for start in starts:
-                start.cancel()
+            for task in (stopped, *starts):
+                task.cancel()
             await asyncio.gather(*starts, stopped, return_exceptions=True)
 
     async def _watch(self) -> int:
         """Restart what dies; gives 0 when asked to stop, 1 when a child dies again and again."""
         while not self._stop.is_set():
-            waits = {
+            waits: dict[asyncio.Task[Any], ChildProcess] = {
                 asyncio.create_task(child.process.wait()): child
                 for child in self._children
                 if child.process is not None
@@ -188,7 +189,7 @@ class Supervisor:
             for task in pending:
                 task.cancel()
             for task in done - {stopped}:
-                child = waits[task]  # type: ignore[index]
+                child = waits[task]
                 if not self._stop.is_set() and not await self._restart(child):
                     return 1
         return 0

@@ -1,0 +1,226 @@
+"""The collector process: takes events in, keeps the log tidy, and answers questions about the instance.
+
+Rule: it holds the role `collector`, is the only one that writes the log and the quarantine, and applies the workspace
+file before it takes the first event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from ipaddress import ip_network
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+
+from segue import __version__
+from segue.collect.app import Collector
+from segue.collect.auth import SourceKeys
+from segue.collect.commit import Committer
+from segue.collect.metrics import CollectMetrics
+from segue.collect.server import serve
+from segue.control.secrets import Secrets
+from segue.control.workspace import apply_if_new
+from segue.control.workspace_file import load_workspace, parse_workspace
+from segue.core.clock import Clock
+from segue.core.errors import Held
+from segue.log import Ends
+from segue.log.sqlite import SQLiteLogWriter
+from segue.settings import Settings, read_settings
+from segue.state.control import ControlStore
+from segue.state.deliveries import DeliveryWriter
+from segue.state.quarantine import Quarantine
+from segue.wiring.child import Child
+from segue.wiring.clock import SystemClock
+from segue.wiring.demo import demo_workspace
+from segue.wiring.housekeeping import Housekeeping
+from segue.wiring.instance import Instance
+from segue.wiring.metrics import InstanceMetrics
+from segue.wiring.options import Options, Word
+from segue.wiring.patience import patiently
+from segue.wiring.socket_server import SocketServer
+from segue.wiring.views import open_views
+from segue.wiring.worker_process import CONTROL, EVENTS
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+JSON = "application/json"
+
+
+class Wake:
+    """Tells the worker of new events and of changes of control."""
+
+    def __init__(self, events: Callable[[], None], control: Callable[[], None]) -> None:
+        self.events = events
+        self.control = control
+
+
+def wake_by_pipe(descriptor: int) -> Wake:
+    """By one byte; a full pipe says as much."""
+
+    def say(what: bytes) -> None:
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(descriptor, what)
+
+    return Wake(lambda: say(EVENTS), lambda: say(CONTROL))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises Held where the port is in use, or the address is none of this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Held(
+            f"port {port} of {host} cannot be had: {error.strerror}. Stop what uses it, or choose another: --port"
+        ) from None
+    return listener
+
+
+def apply_workspace(options: Options, control: ControlStore, secrets: Secrets, ends: Callable[[], Ends]) -> bool:
+    """Apply the workspace file, or the demo's, where it differs from the one applied last."""
+    if options.workspace is not None:
+        file = load_workspace(Path(options.workspace), os.environ)
+    elif options.demo:
+        text = demo_workspace(f"http://127.0.0.1:{options.sandbox_port}")
+        file = parse_workspace(text.encode(), os.environ)
+    else:
+        return False
+    return apply_if_new(control, file, secrets, ends) is not None
+
+
+def source_keys(control: ControlStore) -> SourceKeys:
+    """The sources by write key, as control has them now."""
+    snapshot = control.snapshot()
+    return SourceKeys(snapshot.sources, strict_keys=snapshot.workspace.strict_keys)
+
+
+class CollectorParts:
+    """What the collector process holds open."""
+
+    def __init__(self, options: Options, settings: Settings, clock: Clock, stack: ExitStack) -> None:
+        self.options = options
+        self.settings = settings
+        self.clock = clock
+        self.instance = Instance(Path(options.data))
+        lock = self.instance.hold("collector")
+        stack.callback(os.close, lock)
+        self.log = stack.enter_context(
+            closing(SQLiteLogWriter(self.instance.log, clock, dedup_window_ms=settings.dedup.window_ms))
+        )
+        self.control = stack.enter_context(closing(ControlStore(self.instance.control, clock)))
+        self.quarantine = stack.enter_context(closing(Quarantine(self.instance.quarantine)))
+        DeliveryWriter(self.instance.state).close()  # the file must be there for those that only read it
+        secrets = Secrets.open(self.instance.folder, settings.secret_key or "")
+        self.applied = apply_workspace(options, self.control, secrets, self.log.ends)
+        self.views = stack.enter_context(open_views(self.instance, clock))
+
+
+@asynccontextmanager
+async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIterator[Word]:
+    """A collector on this loop, until the end of the block."""
+    settings = read_settings(os.environ)
+    with ExitStack() as stack:
+        parts = CollectorParts(child.options, settings, clock, stack)
+        listener = await patiently(lambda: listen(child.options.host, child.options.port))
+        metrics, limits = CollectMetrics(), settings.collect.limits()
+        followers = SocketServer(parts.instance.folder, reload=lambda: reload())
+
+        def appended(_ends: Ends) -> None:
+            wake.events()
+            followers.grown()
+
+        committer = Committer(
+            parts.log, parts.quarantine, clock=clock, limits=limits, metrics=metrics, on_commit=appended
+        )
+        house = Housekeeping(
+            parts.instance.folder,
+            settings,
+            log=parts.log,
+            control=parts.control,
+            state=parts.views.state,
+            clock=clock,
+            lines=child.log,
+        )
+        app = Collector(
+            keys=source_keys(parts.control),
+            committer=committer,
+            clock=clock,
+            limits=limits,
+            metrics=metrics,
+            trusted_proxies=tuple(ip_network(text, strict=False) for text in settings.trusted_proxies),
+            disk_ok=house.disk_ok,
+            extra_routes=routes(parts, metrics, house),
+        )
+
+        def reload() -> None:
+            app.keys = source_keys(parts.control)
+            wake.control()
+
+        server = await serve(app, listener, limits=limits, metrics=metrics)
+        await followers.start()
+        tidying = asyncio.get_running_loop().create_task(house.run())
+        if parts.applied:
+            wake.control()
+        try:
+            yield Word(url=url_of(child.options.host, server.port), write_key=first_write_key(parts.control))
+        finally:
+            await server.close()
+            await committer.close()
+            await followers.close()
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
+
+
+def routes(
+    parts: CollectorParts, metrics: CollectMetrics, house: Housekeeping
+) -> dict[str, Callable[[], Awaitable[tuple[int, str, bytes]]]]:
+    """What is answered beside the Tracking API."""
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    registry.register(InstanceMetrics(parts.views, parts.clock, lambda: house.free_bytes))
+
+    async def livez() -> tuple[int, str, bytes]:
+        return 200, JSON, b'{"live": true}'
+
+    async def readyz() -> tuple[int, str, bytes]:
+        reasons = []
+        if not house.disk_ok():
+            reasons.append(f"disk is short: {house.free_bytes} bytes are free")
+        if not parts.instance.is_held("worker"):
+            reasons.append("the worker does not run")
+        body = msgspec.json.encode({"ready": not reasons, "reasons": reasons})
+        return (503 if reasons else 200), JSON, body
+
+    async def version() -> tuple[int, str, bytes]:
+        return 200, JSON, msgspec.json.encode({"version": __version__})
+
+    async def scrape() -> tuple[int, str, bytes]:
+        return 200, PROMETHEUS, generate_latest(registry)
+
+    return {"/livez": livez, "/readyz": readyz, "/version": version, "/metrics": scrape}
+
+
+def url_of(host: str, port: int) -> str:
+    """The address to reach a listener by."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{name}:{port}"
+
+
+def first_write_key(control: ControlStore) -> str:
+    """A write key to try the instance with; empty where there is none."""
+    keys = (key for source in control.snapshot().sources if source.enabled for key in source.write_keys)
+    return next(keys, "")
+
+
+async def serve_collector(child: Child) -> None:
+    """Take events in until told to stop."""
+    async with running_collector(child, SystemClock(), wake_by_pipe(child.pipes.wake)) as word:
+        child.ready(word)
+        await child.stop.wait()

@@ -1,0 +1,114 @@
+"""Housekeeping of the log: retention, and what is done when the disk gets short.
+
+Rule: an event that an enabled destination has not passed is dropped only where `log.drop_unread` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from segue.control.status import unread_state
+from segue.core.clock import Clock
+from segue.core.errors import SegueError
+from segue.log import Dropped, LogWriter
+from segue.settings import Settings
+from segue.state.control import Control, ControlStore
+from segue.state.deliveries import DeliveryReader, DestinationState
+
+LOOK_AT_DISK_S = 0.5
+RETENTION_S = 60.0
+EARLY_DROPS_AT_ONCE = 64
+
+
+def passed_by_all(control: Control, states: dict[int, DestinationState], end: int) -> int:
+    """The lowest offset that an enabled destination has still to read; the log's end where there is none."""
+    lowest = end
+    for row in control.destinations:
+        if row.enabled:
+            state = states.get(row.id) or unread_state(row)
+            lowest = min(lowest, state.position, *state.unfinished)
+    return lowest
+
+
+class Housekeeping:
+    """Watches the disk twice a second, and drops what may go."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        *,
+        log: LogWriter,
+        control: ControlStore,
+        state: DeliveryReader,
+        clock: Clock,
+        lines: FilteringBoundLogger,
+    ) -> None:
+        self._folder = folder
+        self._floor = settings.disk.floor_bytes
+        self._keep_ms = settings.log.keep_ms
+        self._drop_unread = settings.log.drop_unread
+        self._log = log
+        self._control = control
+        self._state = state
+        self._clock = clock
+        self._lines = lines
+        self._trouble: str | None = None
+        self.free_bytes = shutil.disk_usage(folder).free
+
+    def disk_ok(self) -> bool:
+        """Whether there is room for more events."""
+        return self.free_bytes >= self._floor
+
+    async def run(self) -> None:
+        """Look after the log until cancelled."""
+        loop = asyncio.get_running_loop()
+        retain_at = loop.time() + RETENTION_S
+        while True:
+            await asyncio.sleep(LOOK_AT_DISK_S)
+            was_ok = self.disk_ok()
+            self.free_bytes = shutil.disk_usage(self._folder).free
+            if was_ok != self.disk_ok():
+                say = self._lines.warning if was_ok else self._lines.info
+                say("disk is short: events are refused" if was_ok else "disk has room again", free=self.free_bytes)
+            if self.free_bytes < 2 * self._floor or loop.time() >= retain_at:
+                retain_at = loop.time() + RETENTION_S
+                await asyncio.to_thread(self._drop)
+
+    def _drop(self) -> None:
+        try:
+            end = self._log.ends().offset
+            passed = passed_by_all(self._control.snapshot(), self._state.destinations(), end)
+            self._say(
+                self._log.retain(passed=passed, keep_ms=self._keep_ms, now_ms=self._clock.now_ms()), "kept long enough"
+            )
+            for _ in range(EARLY_DROPS_AT_ONCE):
+                if shutil.disk_usage(self._folder).free >= 2 * self._floor:
+                    break
+                if not self._drop_early(passed):
+                    break
+        except SegueError as error:
+            self._lines.warning("log not tidied", error=str(error))
+        trouble = self._log.trouble
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble is not None:
+                self._lines.warning("log maintenance fails", error=trouble)
+
+    def _drop_early(self, passed: int) -> bool:
+        """Drop one piece for the disk's sake; False where nothing may go."""
+        gone = self._log.drop_passed(passed)
+        if gone is not None:
+            self._say(gone, "disk is short, and every destination has passed it")
+        elif self._drop_unread and shutil.disk_usage(self._folder).free < self._floor:
+            gone = self._log.drop_oldest()
+            self._say(gone, "disk is short, and log.drop_unread is set")
+        return gone is not None
+
+    def _say(self, gone: Dropped | None, why: str) -> None:
+        if gone is not None:
+            self._lines.info("log dropped", start=gone.start, end=gone.end, why=why)

@@ -1,0 +1,100 @@
+"""What an instance measures of itself beside the collector: deliveries, lag, cursors, disk.
+
+Rule: no label holds what a sender chose; series are bounded by sources, destinations and reason codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector as PrometheusCollector
+
+from segue.core.clock import Clock
+from segue.state.deliveries import DestinationState
+from segue.wiring.views import Views
+
+METRICS: dict[str, str] = {
+    "segue_accepted_total": "Events accepted, by source.",
+    "segue_duplicates_total": "Events that came again within the deduplication window, by source.",
+    "segue_dropped_total": "Events dropped by rule, by source and reason code; unknown keys have an empty source.",
+    "segue_delivered_total": "Events delivered, by destination.",
+    "segue_filtered_total": "Events filtered, by destination and reason code.",
+    "segue_refused_total": "Events refused for good, by destination and reason code; a redrive takes them back.",
+    "segue_retrying": "Events that wait for a retry or behind one, by destination.",
+    "segue_lag": "Events without a final outcome or a retry row, by destination.",
+    "segue_breaker_open": "1 while the destination's breaker is not closed.",
+    "segue_cursor_standing_seconds": "How long the destination's cursor has stood while there is something to read.",
+    "segue_log_end_offset": "The offset that the next event gets.",
+    "segue_disk_free_bytes": "Free space on the disk that holds the data folder.",
+}
+"""Every metric of the instance and what it means; the docs are made from this table."""
+
+
+class InstanceMetrics(PrometheusCollector):
+    """Read from the instance's files when Prometheus asks."""
+
+    def __init__(self, views: Views, clock: Clock, free_bytes: Callable[[], int]) -> None:
+        self._views = views
+        self._clock = clock
+        self._free_bytes = free_bytes
+
+    def collect(self) -> Iterator[Metric]:
+        """Every series at this moment."""
+        shown = self._views.status()
+        yield from _by_source(shown["sources"], self._views.quarantine.counts().get("", {}))
+        yield from _by_destination(shown["destinations"])
+        yield self._standing(shown["destinations"])
+        yield _gauge("segue_log_end_offset", self._views.log.end(0))
+        yield _gauge("segue_disk_free_bytes", self._free_bytes())
+
+    def _standing(self, destinations: list[dict[str, Any]]) -> Metric:
+        family = GaugeMetricFamily(
+            "segue_cursor_standing_seconds", METRICS["segue_cursor_standing_seconds"], labels=["destination"]
+        )
+        states = self._views.state.destinations()
+        slugs = {row.slug: row.id for row in self._views.control.snapshot().destinations}
+        for entry in destinations:
+            state: DestinationState | None = states.get(slugs.get(entry["slug"], 0))
+            standing = entry["lag"] and state is not None and state.moved_at
+            seconds = (self._clock.now_ms() - state.moved_at) / 1000 if standing and state is not None else 0
+            family.add_metric([entry["slug"]], max(0, seconds))
+        return family
+
+
+def _by_source(sources: list[dict[str, Any]], strangers: dict[str, int]) -> Iterator[Metric]:
+    for name, key in (("segue_accepted_total", "accepted"), ("segue_duplicates_total", "duplicates")):
+        family = CounterMetricFamily(name, METRICS[name], labels=["source"])
+        for entry in sources:
+            family.add_metric([entry["slug"]], entry[key])
+        yield family
+    dropped = CounterMetricFamily("segue_dropped_total", METRICS["segue_dropped_total"], labels=["source", "reason"])
+    for entry in [*sources, {"slug": "", "dropped": strangers}]:
+        for code, count in entry["dropped"].items():
+            dropped.add_metric([entry["slug"], code], count)
+    yield dropped
+
+
+def _by_destination(destinations: list[dict[str, Any]]) -> Iterator[Metric]:
+    delivered = CounterMetricFamily("segue_delivered_total", METRICS["segue_delivered_total"], labels=["destination"])
+    retrying = GaugeMetricFamily("segue_retrying", METRICS["segue_retrying"], labels=["destination"])
+    lag = GaugeMetricFamily("segue_lag", METRICS["segue_lag"], labels=["destination"])
+    breaker = GaugeMetricFamily("segue_breaker_open", METRICS["segue_breaker_open"], labels=["destination"])
+    for entry in destinations:
+        delivered.add_metric([entry["slug"]], entry["delivered"])
+        retrying.add_metric([entry["slug"]], entry["retrying"])
+        lag.add_metric([entry["slug"]], entry["lag"])
+        breaker.add_metric([entry["slug"]], entry["breaker"] != "closed")
+    yield from (delivered, retrying, lag, breaker)
+    for name, key in (("segue_filtered_total", "filtered"), ("segue_refused_total", "refused")):
+        family = CounterMetricFamily(name, METRICS[name], labels=["destination", "reason"])
+        for entry in destinations:
+            for code, count in entry[key].items():
+                family.add_metric([entry["slug"], code], count)
+        yield family
+
+
+def _gauge(name: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, METRICS[name], value=value)

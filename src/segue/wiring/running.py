@@ -1,0 +1,43 @@
+"""Running an instance in the foreground: `segue up`.
+
+Rule: what is printed works as it stands: the addresses answer and the line can be pasted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+
+from segue.wiring.instance import Address
+from segue.wiring.options import Options
+from segue.wiring.supervisor import Supervisor
+
+Say = Callable[[str], None]
+
+
+def run_in_foreground(options: Options, say: Say) -> int:
+    """Serve until INT or TERM; gives the exit code."""
+
+    def announce(address: Address, write_key: str) -> None:
+        for line in announcement(address, write_key, options):
+            say(line)
+
+    return asyncio.run(Supervisor(options, say).run(announce))
+
+
+def announcement(address: Address, write_key: str, options: Options) -> list[str]:
+    """What a person reads when the instance is ready."""
+    lines = [f"Segue is ready. Data is in {options.data}; Ctrl-C ends it.", f"  collector  {address.url}"]
+    if address.sandbox_url is not None:
+        lines.append(f"  sandboxes  {address.sandbox_url}")
+    if not write_key:
+        return [*lines, "", "No source has a write key yet: describe one in a file and `segue apply FILE`."]
+    event = '{"userId": "u1", "event": "Order Completed", "properties": {"revenue": 25.5}}'
+    return [
+        *lines,
+        "",
+        "Send an event:",
+        f"  curl -u {write_key}: {address.url}/v1/track -d {shlex.quote(event)}",
+        f"See what became of it:  segue status --data {shlex.quote(options.data)}",
+    ]

@@ -1,0 +1,33 @@
+"""Collector and worker in one process (`--single`): less memory, one core.
+
+Rule: both run as they do apart; only the wake-up is a call instead of a pipe.
+"""
+
+from __future__ import annotations
+
+from segue.wiring.child import Child
+from segue.wiring.clock import SystemClock
+from segue.wiring.collector import Wake, running_collector
+from segue.wiring.worker import Worker
+from segue.wiring.worker_process import running_worker
+
+
+async def serve_single(child: Child) -> None:
+    """Take events in and deliver them until told to stop."""
+    clock = SystemClock()
+    workers: list[Worker] = []
+
+    def grown() -> None:
+        for worker in workers:
+            worker.grown()
+
+    def reload() -> None:
+        for worker in workers:
+            worker.reload()
+
+    wake = Wake(grown, reload)
+    async with running_collector(child, clock, wake) as word, running_worker(child, clock) as worker:
+        workers.append(worker)
+        worker.reload()
+        child.ready(word)
+        await child.stop.wait()

@@ -1,0 +1,101 @@
+"""Reading an instance from outside its processes: what `status`, `explain` and `/metrics` see.
+
+Rule: it only reads, in the order in which the numbers add up: control, the state's snapshot, then the log's end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+from segue.control.explain import explain
+from segue.control.secrets import Secrets
+from segue.control.status import status
+from segue.core.clock import Clock
+from segue.deliver.plan import Plan
+from segue.log.sqlite_reader import SQLiteLogReader
+from segue.state.control import Control, ControlStore, DestinationRow
+from segue.state.deliveries import DeliveryReader
+from segue.state.quarantine import QuarantineReader
+from segue.wiring.instance import Instance
+from segue.wiring.worker import plan_of
+
+
+class Views:
+    """Readers of one instance's files. Close them by leaving `open_views`."""
+
+    def __init__(
+        self,
+        *,
+        control: ControlStore,
+        state: DeliveryReader,
+        log: SQLiteLogReader,
+        quarantine: QuarantineReader,
+        sandbox_url: str | None,
+    ) -> None:
+        self.control = control
+        self.state = state
+        self.log = log
+        self.quarantine = quarantine
+        self._sandbox_url = sandbox_url
+
+    def status(self) -> dict[str, Any]:
+        """The object of `segue status --json`."""
+        control = self.control.snapshot()
+        states = self.state.destinations()
+        ends = self.log.ends()
+        sandboxes = {row.id: self.is_on_sandbox(row) for row in control.destinations}
+        return status(control, states, ends, self.quarantine.counts(), is_sandbox=sandboxes)
+
+    def explain(self, message_id: str, secrets: Secrets) -> list[dict[str, Any]]:
+        """What became of every event of this messageId."""
+        control: Control = self.control.snapshot()
+        plans: dict[int, Plan] = {}
+
+        def planned(row: DestinationRow) -> Plan:
+            return plans.setdefault(row.id, plan_of(row, secrets))
+
+        found = explain(
+            message_id,
+            control=control,
+            log=self.log,
+            state=self.state,
+            quarantine=self.quarantine,
+            plan_of=planned,
+        )
+        on_sandbox = {row.slug for row in control.destinations if self.is_on_sandbox(row)}
+        shown = list(found)
+        for event in shown:
+            for delivery in event["deliveries"]:
+                if delivery["destination"] in on_sandbox:
+                    delivery["sandbox"] = True
+        return shown
+
+    def is_on_sandbox(self, row: DestinationRow) -> bool:
+        """Whether the destination sends to this instance's own sandboxes."""
+        url = self._sandbox_url
+        return url is not None and any(
+            isinstance(value, str) and value.startswith(url + "/") for value in row.settings.values()
+        )
+
+
+@contextmanager
+def open_views(instance: Instance, clock: Clock) -> Iterator[Views]:
+    """The readers of an instance, running or not. Raises Invalid where there is none."""
+    instance.require()
+    address = instance.last_address()
+    with ExitStack() as stack:
+        yield Views(
+            control=stack.enter_context(closing(ControlStore(instance.control, clock))),
+            state=stack.enter_context(closing(DeliveryReader(instance.state))),
+            log=stack.enter_context(closing(SQLiteLogReader(instance.log))),
+            quarantine=stack.enter_context(closing(QuarantineReader(instance.quarantine))),
+            sandbox_url=address.sandbox_url if address is not None else None,
+        )
+
+
+def secrets_of(instance: Instance) -> Secrets:
+    """The keys that decrypt the instance's stored secrets."""
+    return Secrets.open(instance.folder, os.environ.get("SEGUE_SECRET_KEY", ""))

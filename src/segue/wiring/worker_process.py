@@ -1,0 +1,88 @@
+"""The worker process: opens what the worker needs, and hears of new events by a pipe.
+
+Rule: it holds the role `worker`; the pipe only wakes it: what there is to do it reads from the log and from control.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from segue.control.secrets import Secrets
+from segue.core.clock import Clock
+from segue.deliver.addresses import AddressPolicy, address_policy
+from segue.deliver.http import HttpClient
+from segue.log.sqlite_reader import SQLiteLogReader
+from segue.settings import Settings, read_settings
+from segue.state.control import ControlStore
+from segue.state.deliveries import DeliveryReader, DeliveryWriter
+from segue.wiring.child import Child
+from segue.wiring.clock import SystemClock
+from segue.wiring.instance import Instance
+from segue.wiring.options import Options, Word
+from segue.wiring.worker import Worker
+
+EVENTS, CONTROL = b"e", b"c"
+
+
+def policy_of(options: Options, settings: Settings) -> AddressPolicy:
+    """Where this instance may send to: the world, its own sandboxes, and what the operator names."""
+    sandboxes = (
+        [] if options.sandbox_port is None else [("127.0.0.1", options.sandbox_port), ("::1", options.sandbox_port)]
+    )
+    return address_policy(
+        allow_internal=settings.allow_internal, sandboxes=sandboxes, collectors=[(options.host, options.port)]
+    )
+
+
+@asynccontextmanager
+async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
+    """A worker on this loop, until the end of the block."""
+    instance, settings = Instance(Path(child.options.data)), read_settings(os.environ)
+    lock = instance.hold("worker")
+    control = ControlStore(instance.control, clock)
+    writer = DeliveryWriter(instance.state)
+    rows = DeliveryReader(instance.state)
+    reader = SQLiteLogReader(instance.log)
+    network = HttpClient(policy_of(child.options, settings))
+    worker = Worker(
+        control=control,
+        secrets=Secrets.open(instance.folder, settings.secret_key or ""),
+        reader=reader,
+        writer=writer,
+        rows=rows,
+        network=network,
+        clock=clock,
+        log=child.log,
+    )
+    try:
+        worker.start()
+        yield worker
+    finally:
+        await worker.close()
+        network.close()
+        for store in (rows, writer, reader, control):
+            store.close()
+        os.close(lock)
+
+
+async def serve_worker(child: Child) -> None:
+    """Deliver until told to stop."""
+    async with running_worker(child, SystemClock()) as worker:
+        loop = asyncio.get_running_loop()
+
+        def woken() -> None:
+            with suppress(BlockingIOError):
+                said = os.read(child.pipes.wake, 65_536)
+                if CONTROL in said:
+                    worker.reload()
+                else:
+                    worker.grown()
+
+        loop.add_reader(child.pipes.wake, woken)
+        child.ready(Word())
+        await child.stop.wait()
+        loop.remove_reader(child.pipes.wake)
