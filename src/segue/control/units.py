@@ -12,7 +12,7 @@ from segue.core.errors import Invalid
 DAY_MS = 86_400_000
 
 _DURATION_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
-_DURATION = re.compile(r"(?:\d{1,9}(?:ms|[smhdw]))+", re.ASCII)
+_DURATION = re.compile(r"(?:\d{1,12}(?:ms|[smhdw]))+", re.ASCII)
 _DURATION_PIECE = re.compile(r"(\d+)(ms|[smhdw])", re.ASCII)
 _SIZE_UNITS = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 _SIZE = re.compile(r"(\d{1,9}) ?([KMGT]?B)", re.ASCII)
