@@ -111,7 +111,7 @@ def check_spec(spec: JobSpec) -> None:
 
 def _create(store: ControlStore, kind: JobKind, destination: str, spec: JobSpec) -> JobRow:
     check_spec(spec)
-    stored: dict[str, Any] = msgspec.to_builtins(spec)
+    stored = msgspec.json.decode(msgspec.json.encode(spec), type=dict[str, Any])
     with store.change() as change:
         row = find_destination(change.control(), destination)
         if not row.enabled and not spec.dry_run:

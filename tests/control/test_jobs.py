@@ -1,0 +1,77 @@
+"""Jobs: what may be asked for, and which events it is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from segue.control import destinations, jobs, sources
+from segue.control.destinations import DestinationSpec
+from segue.control.jobs import EventFilter, JobSpec
+from segue.core.errors import Invalid
+from segue.state.control import SourceRow
+
+
+@pytest.fixture
+def store(store, secrets, read_ends):
+    sources.create(store, SourceRow(slug="website", name="Website"))
+    for slug, enabled in (("hook", True), ("off", False)):
+        spec = DestinationSpec(slug=slug, name=slug, source="website", kind="webhook", enabled=enabled)
+        destinations.create(store, spec, secrets, read_ends)
+    return store
+
+
+def test_a_job_is_stored_as_it_was_asked_for(store):
+    spec = JobSpec(from_ms=5, to_ms=10, types=("track",), events=("Signed Up",), message_ids=("m",), dry_run=True)
+    job = jobs.create_replay(store, "hook", spec)
+    assert store.snapshot().jobs == (job,)
+    assert jobs.spec_of(job) == spec
+    assert job.spec["from"] == 5
+
+
+def test_a_redrive_may_ask_for_reasons(store):
+    job = jobs.create_redrive(store, "hook", JobSpec(reasons=("BAD_REQUEST",)))
+    assert (job.kind, jobs.spec_of(job).reasons) == ("redrive", ("BAD_REQUEST",))
+
+
+def test_a_disabled_destination_gets_only_a_dry_run(store):
+    with pytest.raises(Invalid, match="off is disabled: enable it first"):
+        jobs.create_replay(store, "off", JobSpec())
+    jobs.create_replay(store, "off", JobSpec(dry_run=True))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (JobSpec(from_ms=10, to_ms=10), "^to: must be after from"),
+        (JobSpec(types=("tracks",)), "there is no 'tracks'; did you mean \"track\""),
+        (JobSpec(reasons=("BAD_REQUESTS",)), "^reasons: "),
+        (JobSpec(message_ids=("m",) * 10_001), "^message_ids: has more than"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(store, spec, message):
+    with pytest.raises(Invalid, match=message):
+        jobs.create_redrive(store, "hook", spec)
+
+
+def test_a_replay_knows_no_reasons(store):
+    with pytest.raises(Invalid, match="use redrive"):
+        jobs.create_replay(store, "hook", JobSpec(reasons=("BAD_REQUEST",)))
+
+
+def test_a_job_can_be_cancelled(store):
+    job = jobs.create_replay(store, "hook", JobSpec())
+    jobs.cancel(store, job.id)
+    assert store.snapshot().jobs[0].cancelled
+    with pytest.raises(Invalid, match="no job 99"):
+        jobs.cancel(store, 99)
+
+
+def test_a_filter_asks_all_that_it_names_and_nothing_else():
+    event = {"type": "track", "event": "Signed Up", "message_id": "m", "reason": "RETRY"}
+    assert EventFilter(JobSpec()).accepts(**event)
+    everything = JobSpec(types=("track",), events=("Signed Up",), message_ids=("m",), reasons=("RETRY",))
+    assert EventFilter(everything).accepts(**event)
+    for other in ({"type": "page"}, {"event": None}, {"message_id": "n"}, {"reason": None}):
+        assert not EventFilter(everything).accepts(**{**event, **other})
+    assert not EventFilter(JobSpec(types=("track",))).reads_event_names
+    assert EventFilter(everything).reads_event_names
