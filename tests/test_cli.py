@@ -1,0 +1,108 @@
+"""The command line: text out, one line for an error, the right exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+FILE = """\
+workspace: {name: Demo, slug: demo}
+sources: [{slug: website, name: Website, write_keys: [one]}]
+destinations:
+  - {slug: planhat, source: website, kind: planhat, name: Planhat, enabled: true, settings: {apiKey: hunter2hunter2}}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "demo.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def segue(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "segue.cli", *map(str, arguments)],
+        capture_output=True, text=True, env={**kept, **environ}, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def succeeded(*arguments: object, **environ: str) -> str:
+    done = segue(*arguments, **environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_plan_apply_and_export_go_together(tmp_path, file):
+    data = tmp_path / "data"
+    planned = succeeded("plan", file, "--data", data)
+    assert "+ destination planhat" in planned
+    assert not data.exists()
+    assert succeeded("apply", file, "--data", data) == planned
+    assert succeeded("plan", file, "--data", data) == "No changes.\n"
+    exported = succeeded("export", "--data", data)
+    assert yaml.safe_load(exported)["destinations"][0]["settings"] == {"apiKey": {"kept": True}}
+    file.write_text(exported)
+    assert succeeded("apply", file, "--data", data) == "No changes.\n"
+    assert {path.stat().st_mode & 0o077 for path in (data, *data.rglob("*"))} == {0}
+
+
+def test_an_error_is_one_line_and_no_traceback(tmp_path, file):
+    file.write_text(FILE.replace("kind: planhat", "kind: planhatt"))
+    done = segue("apply", file, "--data", tmp_path / "data")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+    assert "destinations[0].kind" in done.stderr and "(line 4)" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["plan"], ["apply", "a", "b"], ["export", "--nothing"]])
+def test_wrong_usage_is_exit_code_2(arguments):
+    done = segue(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_variable_stops_every_command(tmp_path, file):
+    done = segue("plan", file, "--data", tmp_path, SEGUE_LOG_KEP="7d")
+    assert done.returncode == 1
+    assert 'did you mean "SEGUE_LOG_KEEP"?' in done.stderr
+
+
+def test_export_without_an_instance_says_so_and_makes_none(tmp_path):
+    done = segue("export", "--data", tmp_path / "data")
+    assert done.returncode == 1
+    assert str(tmp_path / "data") in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path, file):
+    done = segue("apply", file, "--data", file / "data")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
+def test_settings_show_the_value_in_effect(tmp_path):
+    rows = {row["name"]: row for row in json.loads(succeeded("settings", "--json", SEGUE_LOG_KEEP="3d"))}
+    assert (rows["log.keep"]["value"], rows["log.keep"]["default"]) == ("3d", "7d")
+    text = succeeded("settings", "--data", tmp_path, SEGUE_SECRET_KEY="hunter2")
+    assert "hunter2" not in text
+    assert f"SEGUE_DATA={tmp_path}" in text
+
+
+def test_schema_prints_json():
+    assert json.loads(succeeded("schema", "--data", "anywhere"))["title"] == "Segue workspace"
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, segue.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"yaml", "cryptography", "msgspec", "asyncio", "sqlite3", "segue.destinations"} & set(loaded)
