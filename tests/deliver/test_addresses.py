@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.core.errors import Invalid
-from segue.deliver.addresses import AddressPolicy, address_policy, may_connect, target
+from segue.deliver.addresses import AddressPolicy, address_policy, may_connect
 
 STRICT = address_policy()
 V4 = st.ip_addresses(v=4)
@@ -138,39 +138,3 @@ def test_a_listening_address_that_is_a_name_is_refused() -> None:
 
 def test_an_empty_setting_allows_nothing() -> None:
     assert address_policy(allow_internal=" , ") == AddressPolicy()
-
-
-@pytest.mark.parametrize(
-    ("url", "host", "port"),
-    [
-        ("http://example.com", "example.com", 80),
-        ("HTTPS://Example.COM./a?b=c#d", "example.com", 443),
-        ("http://[::1]:8100/x", "::1", 8100),
-        ("http://0x7f.1/", "0x7f.1", 80),
-        ("https://a_b.example:8443?q", "a_b.example", 8443),
-    ],
-)
-def test_a_url_is_read_into_host_and_port(url: str, host: str, port: int) -> None:
-    found = target(url)
-    assert found is not None
-    assert (found.host, found.port) == (host, port)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "", "example.com", "ftp://example.com/", "file:///etc/passwd", "gopher://x/", "http:///x", "http:/x",
-        "http://user@example.com/", "http://user:secret@example.com/", "http://a\\@b/", "http://a/ b",
-        "http://a/\r\nX: y",
-        "http://a:0/", "http://a:65536/", "http://a:b/", "http://[fe80::1%25eth0]/", "http://%31/", " http://a/",
-        "http://a/\x7f", "http://a:80:90/",
-    ],
-)  # fmt: skip
-def test_a_url_of_another_kind_is_refused(url: str) -> None:
-    assert target(url) is None
-
-
-def test_a_url_beyond_ascii_is_written_in_ascii() -> None:
-    found = target("https://bücher.example/straße?q=ü%20")
-    assert found is not None
-    assert found.url == "https://xn--bcher-kva.example/stra%C3%9Fe?q=%C3%BC%20"

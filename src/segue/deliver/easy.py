@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pycurl
 
 from segue.core.destination import Request, Response
-from segue.deliver.addresses import AddressPolicy, may_connect, target
+from segue.deliver.addresses import AddressPolicy, may_connect
 from segue.deliver.sockets import Sockets
+from segue.deliver.target import target
 
 if TYPE_CHECKING:
     from segue.deliver.http import Exchange
