@@ -45,6 +45,7 @@ async def test_done_is_never_called_from_within_start(client: HttpClient) -> Non
         client.start(Request(url=url), answers.append)
     assert answers == []
     await until(lambda: len(answers) == 2)
+    assert len(client._handles) == 1
 
 
 async def test_a_callback_that_fails_does_not_stop_the_others(client: HttpClient) -> None:

@@ -19,7 +19,7 @@ import pycurl
 from segue.core.destination import Request, Response
 from segue.deliver.addresses import AddressPolicy, may_connect
 from segue.deliver.sockets import Sockets
-from segue.deliver.target import target
+from segue.deliver.target import Target
 
 if TYPE_CHECKING:
     from segue.deliver.http import Exchange
@@ -157,15 +157,11 @@ class Easy:
         self._setopt(pycurl.SOCKOPTFUNCTION, self._socket_opened)
         self._setopt(pycurl.PREREQFUNCTION, self._before_sending)
 
-    def aim(self, url: str) -> bool:
-        """Set the URL of the requests to come; False where it may not be requested."""
-        found = target(url)
-        if found is None:
-            return False
-        self._setopt(pycurl.URL, found.url)
+    def aim(self, url: str, target: Target) -> None:
+        """Set the URL of the requests to come, and what it was read as."""
+        self._setopt(pycurl.URL, target.url)
         self.url = url
-        self._host = found.host
-        return True
+        self._host = target.host
 
     def load(self, request: Request) -> bool:
         """Set what differs from the last request; False where a header or the method cannot be written."""

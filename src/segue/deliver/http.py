@@ -26,6 +26,7 @@ from segue.core.destination import Request, Response
 from segue.deliver.addresses import AddressPolicy
 from segue.deliver.easy import Easy
 from segue.deliver.sockets import Sockets
+from segue.deliver.target import target
 
 TIMEOUT_MS = 5_000
 MAX_CONNECTIONS = 512
@@ -171,15 +172,16 @@ class HttpClient:
 
     def _aimed(self, url: str) -> Easy | None:
         """A handle set to this URL, new or taken from another URL; None where the URL may not be requested."""
+        found = target(url)
+        if found is None:
+            return None
         if len(self._handles) < self._max:
             easy = Easy(self._policy, self._sockets, timeout_ms=self._timeout_ms, trust=self._trust)
             self._handles[easy.curl] = easy
         else:
             easy = self._spare()
-        if easy.aim(url):
-            return easy
-        self._keep(easy)
-        return None
+        easy.aim(url, found)
+        return easy
 
     def _spare(self) -> Easy:
         """A free handle of any URL. There is one: fewer requests than handles are running."""
