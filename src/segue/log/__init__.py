@@ -69,7 +69,7 @@ class LogWriter(Protocol):
         ...
 
     def settle(self, timeout_seconds: float) -> bool:
-        """Wait until the work that appends leave behind (sealing, indexes) is done; False where it is not by then."""
+        """Wait until the work that appends leave behind is done, as far as readers allow; False if not by then."""
         ...
 
     @property

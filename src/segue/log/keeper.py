@@ -65,8 +65,9 @@ class Keeper:
 
     @property
     def unsealed(self) -> frozenset[int]:
-        """First offsets of the segments that are not to be dropped yet."""
-        return frozenset(self._unsealed)
+        """First offsets of the full segments that still have a WAL."""
+        with self._changed:
+            return frozenset(self._unsealed)
 
     def checkpoint(self, first: int) -> None:
         """Ask for a checkpoint of the active segment."""
@@ -90,12 +91,12 @@ class Keeper:
             return self._changed.wait_for(lambda: len(self.retired) < RETIRED_MAX, timeout_seconds)
 
     def settle(self, timeout_seconds: float) -> bool:
-        """Wait until nothing is left to do; False where it is not so by then."""
+        """Wait until nothing is left to do but what readers hold up; False where it is not so by then."""
         with self._changed:
             self._held.clear()
             self._paused = False
             self._wake()
-            return self._changed.wait_for(lambda: self._idle and not self._paused and not self._held, timeout_seconds)
+            return self._changed.wait_for(lambda: self._idle and not self._paused, timeout_seconds)
 
     def close(self) -> None:
         """End after sealing and indexing what is full; merges wait for the next start."""
@@ -131,6 +132,9 @@ class Keeper:
             except (OSError, sqlite3.Error, SegueError) as error:
                 self.trouble = f"log upkeep: {error}"
                 self._paused = True
+            except BaseException as error:
+                self.trouble = f"log upkeep has ended: {error!r}"
+                raise
 
     def _wait(self) -> None:
         """Until there is something new to do; after a failure, or while a reader holds a segment, a second at most."""
@@ -211,11 +215,15 @@ class Keeper:
     def _seal(self) -> None:
         """Seal the oldest full segment that no reader holds open in its unsealed state."""
         first = next(first for first in self._unsealed if first not in self._held)
-        if seal(segment_path(self._folder, first)):
-            with self._changed:
+        try:
+            done = seal(segment_path(self._folder, first))
+        except FileNotFoundError:
+            done = True  # dropped while a reader held it
+        with self._changed:
+            if done:
                 self._unsealed.remove(first)
-        else:
-            self._held.add(first)
+            else:
+                self._held.add(first)
 
     def _verify(self) -> None:
         index = self._unverified[0]

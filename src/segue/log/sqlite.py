@@ -35,6 +35,7 @@ from segue.log.segment import (
     open_to_write,
     read_heads,
     remove_with_sidecars,
+    seal,
     segment_path,
     sync_folder,
 )
@@ -134,7 +135,7 @@ class SQLiteLogWriter:
         return self._drop(lambda _: True, most=1)
 
     def settle(self, timeout_seconds: float) -> bool:
-        """Wait until every full segment is sealed and indexed; False where it is not so by then."""
+        """Wait until every full segment is indexed and, where no reader holds it, sealed; False if not so by then."""
         return self._keeper.settle(timeout_seconds)
 
     @property
@@ -160,7 +161,7 @@ class SQLiteLogWriter:
         firsts = list_segments(self._folder)
         self._reader = SQLiteLogReader(self._folder)
         self._indexes = MessageIndexes(self._folder)
-        unsealed = [first for first in firsts[:-1] if not is_sealed(segment_path(self._folder, first))]
+        unsealed = [first for first in firsts[:-1] if not self._is_sealed_now(first)]
         self._first = self._offset = firsts[-1]
         self._ids = MessageIds()
         self._bytes = 0
@@ -179,6 +180,10 @@ class SQLiteLogWriter:
         except BaseException:
             self.close()
             raise
+
+    def _is_sealed_now(self, first: int) -> bool:
+        path = segment_path(self._folder, first)
+        return is_sealed(path) or seal(path)
 
     def _index_what_is_not(self, firsts: list[int]) -> None:
         """Have the ids of every full segment in memory or in an index, before anything is appended."""
@@ -327,19 +332,23 @@ class SQLiteLogWriter:
             self._keeper.checkpoint(self._first)
 
     def _drop(self, may_go: Callable[[int], bool], *, most: int) -> Dropped | None:
-        """Drop up to `most` segments from the oldest on; `may_go` is asked with the offset that one ends at."""
+        """Drop up to `most` segments from the oldest on; `may_go` is asked with the offset that one ends at.
+
+        One that an idle reader holds unsealed may go: the reader keeps what it has open until its next call.
+        """
         with self._dropping:
-            unsealed = self._keeper.unsealed
+            unindexed = {retired.first for retired in self._keeper.retired}
             firsts = list_segments(self._folder)
             dropped = None
             try:
                 for first, end in list(pairwise(firsts))[:most]:
-                    if first in unsealed or not may_go(end):
+                    if first in unindexed or not may_go(end):
                         break
                     remove_with_sidecars(segment_path(self._folder, first))
                     dropped = Dropped(firsts[0], end)
                 if dropped is not None:
                     self._indexes.drop_below(dropped.end)
+                    self._reader.refresh()  # a file that is still open frees no space
                     sync_folder(self._folder)
             except OSError as error:
                 raise Unavailable(f"old log segments in {self._folder} cannot be removed: {error}") from error
