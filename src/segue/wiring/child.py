@@ -18,6 +18,7 @@ import uvloop
 from structlog.typing import FilteringBoundLogger
 
 from segue.core.errors import SegueError
+from segue.settings import read_settings
 from segue.wiring.log_lines import configure_logging
 from segue.wiring.options import Options, Pipes, Word
 
@@ -70,9 +71,8 @@ def role_of(name: str) -> Role:
 
 async def run(name: str, options: Options, pipes: Pipes) -> int:
     """Serve the role until it is to stop; gives the exit code."""
-    log = configure_logging(
-        name, level=os.environ.get("SEGUE_LOG_LEVEL", "info"), form=os.environ.get("SEGUE_LOG_FORMAT", "auto")
-    )
+    settings = read_settings(os.environ)
+    log = configure_logging(name, level=settings.logging.level, form=settings.logging.format)
     child = Child(options, pipes, log)
     try:
         await role_of(name)(child)

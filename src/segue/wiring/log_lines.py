@@ -13,8 +13,8 @@ from structlog.typing import FilteringBoundLogger
 
 
 def configure_logging(role: str, *, level: str = "info", form: str = "auto") -> FilteringBoundLogger:
-    """The logger of this process. `form` is auto (by whether stderr is a terminal), console or json."""
-    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    """The logger of this process. `form` is auto (by whether stderr is a terminal), text or json."""
+    console = form == "text" or (form == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(pad_event_to=0) if console else structlog.processors.JSONRenderer()
     )

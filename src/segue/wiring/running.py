@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
+import sys
 from collections.abc import Callable
 
-from segue.wiring.instance import Address
+from segue.wiring.instance import Address, Instance
 from segue.wiring.options import Options
 from segue.wiring.supervisor import Supervisor
 
@@ -26,6 +28,22 @@ def run_in_foreground(options: Options, say: Say) -> int:
     return asyncio.run(Supervisor(options, say).run(announce))
 
 
+def run_sandboxes(instance: Instance, port: int, say: Say) -> int:
+    """Serve only the sandboxes until INT or TERM; gives the exit code."""
+    from segue.wiring.sandboxes import running_sandboxes
+
+    async def serve() -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await running_sandboxes(instance, port, stop, lambda url: say(f"The sandboxes are ready: {url}"))
+        return 0
+
+    instance.create()
+    return asyncio.run(serve())
+
+
 def announcement(address: Address, write_key: str, options: Options) -> list[str]:
     """What a person reads when the instance is ready."""
     lines = [f"Segue is ready. Data is in {options.data}; Ctrl-C ends it.", f"  collector  {address.url}"]
@@ -39,5 +57,5 @@ def announcement(address: Address, write_key: str, options: Options) -> list[str
         "",
         "Send an event:",
         f"  curl -u {write_key}: {address.url}/v1/track -d {shlex.quote(event)}",
-        f"See what became of it:  segue status --data {shlex.quote(options.data)}",
+        f"See what became of it:  {shlex.quote(sys.argv[0])} status --data {shlex.quote(options.data)}",
     ]

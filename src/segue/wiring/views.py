@@ -5,7 +5,6 @@ Rule: it only reads, in the order in which the numbers add up: control, the stat
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from segue.control.status import status
 from segue.core.clock import Clock
 from segue.deliver.plan import Plan
 from segue.log.sqlite_reader import SQLiteLogReader
+from segue.settings import Settings
 from segue.state.control import Control, ControlStore, DestinationRow
 from segue.state.deliveries import DeliveryReader
 from segue.state.quarantine import QuarantineReader
@@ -28,6 +28,7 @@ class Views:
 
     def __init__(
         self,
+        instance: Instance,
         *,
         control: ControlStore,
         state: DeliveryReader,
@@ -35,6 +36,7 @@ class Views:
         quarantine: QuarantineReader,
         sandbox_url: str | None,
     ) -> None:
+        self.instance = instance
         self.control = control
         self.state = state
         self.log = log
@@ -88,6 +90,7 @@ def open_views(instance: Instance, clock: Clock) -> Iterator[Views]:
     address = instance.last_address()
     with ExitStack() as stack:
         yield Views(
+            instance,
             control=stack.enter_context(closing(ControlStore(instance.control, clock))),
             state=stack.enter_context(closing(DeliveryReader(instance.state))),
             log=stack.enter_context(closing(SQLiteLogReader(instance.log))),
@@ -96,6 +99,6 @@ def open_views(instance: Instance, clock: Clock) -> Iterator[Views]:
         )
 
 
-def secrets_of(instance: Instance) -> Secrets:
+def secrets_of(instance: Instance, settings: Settings) -> Secrets:
     """The keys that decrypt the instance's stored secrets."""
-    return Secrets.open(instance.folder, os.environ.get("SEGUE_SECRET_KEY", ""))
+    return Secrets.open(instance.folder, settings.secret_key or "")

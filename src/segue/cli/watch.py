@@ -1,0 +1,96 @@
+"""Commands that look at an instance: `status`, `explain`, `tail`, `doctor`.
+
+Rule: they change nothing, and work on a running instance as on one that is stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from segue.cli.group import data_option, instance_of, segue, settings_of
+
+
+@segue.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@data_option
+def status(as_json: bool, data: str | None) -> None:
+    """Show every source and destination in numbers that add up."""
+    from segue.wiring.clock import SystemClock
+    from segue.wiring.texts import status_lines
+    from segue.wiring.views import open_views
+
+    with open_views(instance_of(settings_of(data)), SystemClock()) as views:
+        found = views.status()
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        click.echo("\n".join(status_lines(found)))
+
+
+@segue.command()
+@click.argument("message_id")
+@click.option("--source", default=None, help="The source, where several have an event of this messageId.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@data_option
+def explain(message_id: str, source: str | None, as_json: bool, data: str | None) -> None:
+    """Show what became of the event with this messageId, up to each vendor's answer."""
+    from segue.core.errors import Invalid
+    from segue.wiring.clock import SystemClock
+    from segue.wiring.texts import explain_lines
+    from segue.wiring.views import open_views, secrets_of
+
+    settings = settings_of(data)
+    with open_views(instance_of(settings), SystemClock()) as views:
+        found = views.explain(message_id, secrets_of(views.instance, settings))
+    chosen = [event for event in found if source is None or event["source"] == source]
+    if not chosen:
+        raise Invalid(
+            f"no event with messageId {message_id!r} is held: it never came, or it is older than log.keep, or it was "
+            "dropped so long ago that newer ones took its place in the quarantine"
+        )
+    if as_json:
+        click.echo(json.dumps(chosen[0], ensure_ascii=False))
+    else:
+        click.echo("\n".join(explain_lines(chosen[0])))
+    if len(chosen) > 1:
+        others = ", ".join(sorted({f"{event['source'] or 'unknown key'} ({event['outcome']})" for event in chosen[1:]}))
+        click.echo(f"{len(chosen) - 1} more with this messageId: {others}; choose with --source", err=True)
+
+
+@segue.command()
+@click.option("-n", "--lines", "count", type=click.IntRange(0, 1000), default=10, help="Begin with so many events.")
+@click.option("--source", default=None, help="Only this source.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as JSON.")
+@click.option("--no-follow", is_flag=True, help="End instead of waiting for more.")
+@data_option
+def tail(count: int, source: str | None, as_json: bool, no_follow: bool, data: str | None) -> None:
+    """Show events as they come in, and those that are dropped with the reason."""
+    from segue.wiring.clock import SystemClock
+    from segue.wiring.tailing import follow, newest
+    from segue.wiring.texts import event_line
+    from segue.wiring.views import open_views
+
+    with open_views(instance_of(settings_of(data)), SystemClock()) as views:
+        position = newest(views, count)
+        for entry in position.entries if no_follow else follow(views, position):
+            if source is None or entry.source == source:
+                click.echo(event_line(entry, as_json=as_json))
+                sys.stdout.flush()
+
+
+@segue.command()
+@data_option
+def doctor(data: str | None) -> None:
+    """Check the instance and say what to do about what is wrong; exit code 1 where something is."""
+    from segue.wiring.checkup import checkup
+
+    settings = settings_of(data)
+    findings = checkup(instance_of(settings), settings)
+    for finding in findings:
+        mark = click.style("ok ", fg="green") if finding.well else click.style("BAD", fg="red")
+        click.echo(f"{mark}  {finding.text}")
+    if not all(finding.well for finding in findings):
+        sys.exit(1)

@@ -1,0 +1,108 @@
+"""Commands about the workspace as text: `plan`, `apply`, `export`, `schema`, `settings`.
+
+Rule: they work on a running instance as on one that is stopped; a running one is told and follows within a second.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from segue.cli.group import data_option, instance_of, open_control, segue, settings_of
+
+
+@segue.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@data_option
+def plan(file: Path, data: str | None) -> None:
+    """Show what `apply FILE` would change, and change nothing."""
+    from segue.control.plan import make_plan
+    from segue.control.secrets import Secrets
+    from segue.control.workspace_file import load_workspace
+    from segue.state.control import Control
+
+    wanted = load_workspace(file, os.environ)
+    settings = settings_of(data)
+    instance = instance_of(settings)
+    if instance.control.exists():
+        with open_control(instance) as store:
+            secrets = Secrets.open(instance.folder, settings.secret_key or "")
+            found = make_plan(store.snapshot(), wanted, secrets)
+    else:
+        found = make_plan(Control(), wanted, Secrets.passing())
+    click.echo(found.text(), nl=False)
+
+
+@segue.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@data_option
+def apply(file: Path, data: str | None) -> None:
+    """Make the workspace say what FILE says; a running server follows at once."""
+    from segue.control import workspace
+    from segue.control.poke import poke
+    from segue.control.secrets import Secrets
+    from segue.control.workspace_file import load_workspace
+    from segue.log.sqlite_reader import SQLiteLogReader
+
+    wanted = load_workspace(file, os.environ)
+    settings = settings_of(data)
+    instance = instance_of(settings)
+    instance.create()
+    with open_control(instance) as store, closing(SQLiteLogReader(instance.log)) as log:
+        secrets = Secrets.open(instance.folder, settings.secret_key or "")
+        done = workspace.apply(store, wanted, secrets, log.ends)
+    if not done.empty:
+        poke(instance.folder)
+    click.echo(done.text(), nl=False)
+
+
+@segue.command()
+@data_option
+def export(data: str | None) -> None:
+    """Print the workspace as a file; secrets as {kept: true}."""
+    from segue.control import workspace
+
+    instance = instance_of(settings_of(data))
+    instance.require()
+    with open_control(instance) as store:
+        click.echo(workspace.export(store.snapshot()), nl=False)
+
+
+@segue.command()
+@data_option
+def schema(data: str | None) -> None:
+    """Print the JSON Schema of the workspace file, for editors."""
+    from segue.control.workspace_schema import json_schema_text
+
+    click.echo(json_schema_text(), nl=False)
+
+
+@segue.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@data_option
+def settings(as_json: bool, data: str | None) -> None:
+    """List every setting of the instance: variable, value in effect, default, meaning."""
+    from segue.settings import describe_settings
+
+    in_effect = settings_of(data)
+    rows = [
+        {
+            "name": row.name,
+            "variable": row.variable,
+            "value": row.value_in(in_effect),
+            "default": row.default,
+            "description": row.description,
+        }
+        for row in describe_settings()
+    ]
+    if as_json:
+        import json
+
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        mark = "" if row["value"] == row["default"] else f"   (default: {row['default'] or 'unset'})"
+        click.echo(f"{row['variable']}={row['value']}{mark}\n    {row['name']}: {row['description']}")

@@ -1,0 +1,89 @@
+"""Backup and restore: a consistent copy of an instance, made while it runs.
+
+Rule: the state is copied before the log, so that in the copy no cursor stands beyond the log's end; what happened
+between the two is delivered again by the restored instance, with the same messageIds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from segue.core.errors import Invalid, Unavailable
+from segue.wiring.instance import Instance
+from segue.wiring.views import Views
+
+DATABASES = ("state.db", "control.db", "quarantine.db")
+DONE = "backup.json"
+"""Written last: a folder without it is no whole backup."""
+
+
+def back_up(views: Views, folder: Path) -> int:
+    """Copy the instance to a new or empty folder; gives the offset up to which it goes.
+
+    Raises Invalid where the folder holds something, Unavailable where it cannot be written.
+    """
+    _make_empty(folder)
+    source = views.instance
+    try:
+        for name in DATABASES:
+            _copy_database(source.folder / name, folder / name)
+        end = views.log.backup_to(folder / "log").offset
+        if source.secret_key.exists():
+            shutil.copy2(source.secret_key, folder / source.secret_key.name)
+        done = folder / DONE
+        done.write_text(f'{{"end": {end}}}\n')
+        _sync(done)
+    except (OSError, sqlite3.Error) as error:
+        raise Unavailable(f"{folder} cannot be written: {error}") from None
+    return end
+
+
+def bring_back(folder: Path, instance: Instance) -> None:
+    """Make an instance of a backup. Raises Invalid where the one is not whole or the other not empty."""
+    if not (folder / DONE).exists():
+        raise Invalid(f"{folder} is no whole backup: {DONE}, which is written last, is not there", field="FOLDER")
+    if instance.control.exists() or instance.log.exists():
+        raise Invalid(f"{instance.folder} holds an instance already; choose another folder", field="--data")
+    instance.create()
+    lock = instance.hold("supervisor", wait_s=0)
+    try:
+        shutil.copytree(folder / "log", instance.log)
+        for name in (*DATABASES[:1], *DATABASES[2:], instance.secret_key.name):
+            if (folder / name).exists():
+                shutil.copy2(folder / name, instance.folder / name)
+        # Last, for its presence says that there is an instance.
+        shutil.copy2(folder / "control.db", instance.control)
+    except OSError as error:
+        raise Unavailable(f"{instance.folder} cannot be written: {error}") from None
+    finally:
+        os.close(lock)
+
+
+def _make_empty(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise Invalid(f"{folder} is not empty; choose a new folder", field="FOLDER")
+    except OSError as error:
+        raise Invalid(f"{folder} cannot be made: {error.strerror}", field="FOLDER") from None
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """A copy as of one moment, whoever writes meanwhile."""
+    reading = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
+    with closing(reading), closing(sqlite3.connect(target)) as writing:
+        reading.backup(writing)
+    target.chmod(0o600)
+    _sync(target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

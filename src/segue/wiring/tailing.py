@@ -1,0 +1,124 @@
+"""Following what comes in: accepted events from the log, dropped ones from the quarantine.
+
+Rule: an accepted event is shown once, in the order of the log; the running server says when there is more.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from segue.control.poke import SOCKET
+from segue.core.clock import iso
+from segue.core.errors import Invalid, OffsetExpired
+from segue.core.event import Event, Record
+from segue.state.quarantine import Drop
+from segue.wiring.texts import Entry
+from segue.wiring.views import Views
+
+READ_AT_ONCE = 500
+LOOK_FOR_DROPS_S = 1.0
+
+
+@dataclass
+class Position:
+    """How far one has read: the log's next offset, and how many drops there were."""
+
+    offset: int
+    dropped: int
+    entries: list[Entry] = field(default_factory=list)
+
+
+def newest(views: Views, count: int) -> Position:
+    """The last `count` accepted and dropped events by time, and where to go on."""
+    end = views.log.end(0)
+    begin = max(views.log.start(0), end - count)
+    dropped = _drops_ever(views)
+    records = [accepted(record) for record in views.log.read(0, begin, count)] if count and begin < end else []
+    drops = [drop_entry(drop) for drop in views.quarantine.newest(limit=count)] if count else []
+    entries = sorted([*records, *drops], key=lambda entry: entry.at)[-count:] if count else []
+    return Position(offset=end, dropped=dropped, entries=entries)
+
+
+def follow(views: Views, position: Position) -> Iterator[Entry]:
+    """What is there, then what comes, until the server ends. Raises Invalid where none runs."""
+    yield from position.entries
+    with _connected(views) as server:
+        server.settimeout(LOOK_FOR_DROPS_S)
+        while True:
+            try:
+                if not server.recv(4_096):
+                    return
+            except TimeoutError:
+                pass
+            yield from _more(views, position)
+
+
+def accepted(record: Record) -> Entry:
+    """A record as a line."""
+    event = Event(record.body)
+    return Entry(
+        at=iso(record.received_at),
+        source=record.source,
+        type=record.type,
+        name=event.event or event.name or "",
+        who=record.user_key,
+        message_id=record.message_id,
+        body=record.body,
+    )
+
+
+def drop_entry(drop: Drop) -> Entry:
+    """A dropped event as a line; what cannot be read of it stays empty."""
+    return Entry(
+        at=iso(drop.received_at),
+        source=drop.source,
+        type="",
+        name="",
+        who="",
+        message_id=drop.message_id or "",
+        body=drop.body,
+        reason=drop.code,
+    )
+
+
+def _more(views: Views, position: Position) -> Iterator[Entry]:
+    while True:
+        try:
+            records = views.log.read(0, position.offset, READ_AT_ONCE)
+        except OffsetExpired as expired:
+            position.offset = expired.start
+            continue
+        if not records:
+            break
+        position.offset = records[-1].offset + 1
+        yield from (accepted(record) for record in records)
+    dropped = _drops_ever(views)
+    if dropped > position.dropped:
+        fresh = views.quarantine.newest(limit=min(dropped - position.dropped, READ_AT_ONCE))
+        position.dropped = dropped
+        yield from (drop_entry(drop) for drop in sorted(fresh, key=lambda drop: drop.received_at))
+
+
+def _drops_ever(views: Views) -> int:
+    return sum(count for codes in views.quarantine.counts().values() for count in codes.values())
+
+
+def _connected(views: Views) -> socket.socket:
+    directory = os.open(views.instance.folder, os.O_RDONLY | os.O_DIRECTORY)
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        server.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+        server.sendall(msgspec.json.encode({"do": "follow"}) + b"\n")
+    except (FileNotFoundError, ConnectionRefusedError):
+        server.close()
+        raise Invalid(
+            "no Segue runs on this folder, so nothing more will come; see --no-follow", field="--data"
+        ) from None
+    finally:
+        os.close(directory)
+    return server
