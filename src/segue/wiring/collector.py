@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from ipaddress import ip_network
@@ -27,7 +26,6 @@ from segue.control.secrets import Secrets
 from segue.control.workspace import apply_if_new
 from segue.control.workspace_file import load_workspace, parse_workspace
 from segue.core.clock import Clock
-from segue.core.errors import Held
 from segue.log import Ends
 from segue.log.sqlite import SQLiteLogWriter
 from segue.settings import Settings, read_settings
@@ -42,6 +40,7 @@ from segue.wiring.instance import Instance
 from segue.wiring.metrics import InstanceMetrics
 from segue.wiring.options import Options, Word
 from segue.wiring.patience import patiently
+from segue.wiring.ports import listen
 from segue.wiring.socket_server import SocketServer
 from segue.wiring.views import open_views
 from segue.wiring.worker_process import CONTROL, EVENTS
@@ -66,21 +65,6 @@ def wake_by_pipe(descriptor: int) -> Wake:
             os.write(descriptor, what)
 
     return Wake(lambda: say(EVENTS), lambda: say(CONTROL))
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises Held where the port is in use, or the address is none of this machine's."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise Held(
-            f"port {port} of {host} cannot be had: {error.strerror}. Stop what uses it, or choose another: --port"
-        ) from None
-    return listener
 
 
 def apply_workspace(options: Options, control: ControlStore, secrets: Secrets, ends: Callable[[], Ends]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import msgspec
 from segue.core.errors import SegueError, Unavailable
 from segue.wiring.instance import Address, Instance
 from segue.wiring.options import Options, Pipes, Word
+from segue.wiring.ports import keep_free_port
 
 READY_MOST_S = 30.0
 STOP_MOST_S = 8.0
@@ -123,6 +125,7 @@ class Supervisor:
         self._options.check()
         self._instance.create()
         lock = self._instance.hold("supervisor")
+        keepers = self._choose_ports()
         wake_read, wake_write = os.pipe()
         for name in (wake_read, wake_write):
             os.set_blocking(name, False)
@@ -142,6 +145,21 @@ class Supervisor:
             await self._stop_all()
             for descriptor in (wake_read, wake_write, lock):
                 os.close(descriptor)
+            for keeper in keepers:
+                keeper.close()
+
+    def _choose_ports(self) -> list[socket.socket]:
+        """Put a free port where one of 0 was asked for; it is kept while the sockets are open."""
+        keepers = []
+        if self._options.port == 0:
+            keeper, port = keep_free_port(self._options.host)
+            keepers.append(keeper)
+            self._options = msgspec.structs.replace(self._options, port=port)
+        if self._options.sandbox_port == 0:
+            keeper, port = keep_free_port("127.0.0.1")
+            keepers.append(keeper)
+            self._options = msgspec.structs.replace(self._options, sandbox_port=port)
+        return keepers
 
     def _roles(self, wake_read: int, wake_write: int) -> list[ChildProcess]:
         """In the order in which they stop: first what takes events in, last what they are sent to."""
