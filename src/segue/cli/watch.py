@@ -37,6 +37,8 @@ def status(as_json: bool, data: str | None) -> None:
 @data_option
 def explain(message_id: str, source: str | None, as_json: bool, data: str | None) -> None:
     """Show what became of the event with this messageId, up to each vendor's answer."""
+    import msgspec
+
     from segue.core.errors import Invalid
     from segue.wiring.clock import SystemClock
     from segue.wiring.texts import explain_lines
@@ -52,7 +54,7 @@ def explain(message_id: str, source: str | None, as_json: bool, data: str | None
             "dropped so long ago that newer ones took its place in the quarantine"
         )
     if as_json:
-        click.echo(json.dumps(chosen[0], ensure_ascii=False))
+        click.echo(msgspec.json.encode(chosen[0]))
     else:
         click.echo("\n".join(explain_lines(chosen[0])))
     if len(chosen) > 1:

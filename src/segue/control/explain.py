@@ -33,7 +33,10 @@ def explain(
     quarantine: QuarantineReader,
     plan_of: Plans,
 ) -> Iterator[dict[str, Any]]:
-    """One object for each event of this messageId, as `segue explain --json` prints it: accepted ones, then dropped."""
+    """One object for each event of this messageId, as `segue explain --json` prints it: accepted ones, then dropped.
+
+    `event` is undecoded JSON, to the byte as it is stored; a text where it cannot be read as JSON.
+    """
     states = state.destinations()
     sources = [row.slug for row in control.sources]
     for record in log.find(message_id, sources):
@@ -48,7 +51,7 @@ def explain(
             "source": record.source,
             "receivedAt": iso(record.received_at),
             "outcome": "accepted",
-            "event": msgspec.json.decode(record.body),
+            "event": msgspec.Raw(record.body),
             "deliveries": list(deliveries),
         }
     for drop in quarantine.find(message_id):
@@ -56,10 +59,12 @@ def explain(
 
 
 def _dropped(message_id: str, drop: Drop) -> dict[str, Any]:
+    event: Any = text(drop.body)
     try:
-        event = msgspec.json.decode(drop.body)
-    except (msgspec.DecodeError, RecursionError):
-        event = text(drop.body)
+        drop.body.decode()  # Raw looks at the grammar alone
+        event = msgspec.json.decode(drop.body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        pass  # shown as text
     return {
         "messageId": message_id,
         "source": drop.source,

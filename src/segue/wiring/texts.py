@@ -115,7 +115,8 @@ def explain_lines(event: dict[str, Any]) -> list[str]:
     ]
     if event.get("reason"):
         lines.append(f"  reason: {event['reason']} - {_meaning(event['reason'])}")
-    lines.append("  " + json.dumps(event["event"], ensure_ascii=False))
+    shown = event["event"]
+    lines.append("  " + (shown if isinstance(shown, str) else bytes(shown).decode()))
     for delivery in event["deliveries"]:
         reason = f" ({delivery['reason']}: {_meaning(delivery['reason'])})" if delivery.get("reason") else ""
         where = " [sandbox]" if delivery.get("sandbox") else ""
