@@ -22,7 +22,7 @@ up: $(VENV)/.run  ## Run Segue here with the demo workspace and the five sandbox
 	@exec $(BIN)/segue up --demo --data .segue --port 8000 --sandbox-port 8100
 
 demo: $(VENV)/.dev  ## Send real traffic through a Segment SDK and show what each vendor now holds
-	@exec $(BIN)/python -m demo
+	@exec $(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev  ## Set up and run the tests
 	@$(BIN)/pytest -n 2
