@@ -212,6 +212,28 @@ async def test_a_connection_dropped_within_the_answer_is_a_reset(client: HttpCli
         assert (response.status, response.error) == (0, "ECONNRESET")
 
 
+@pytest.mark.parametrize(
+    ("answer", "status", "error"),
+    [
+        (b"", 0, "ECONNRESET"),
+        (b"HTTP/1.1 20", 0, "ECONNRESET"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", 0, "ECONNRESET"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", 0, "ECONNRESET"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", 200, ""),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Fine\r\n\r\n", 202, ""),
+    ],
+)
+async def test_an_answer_that_ends_early(client: HttpClient, answer: bytes, status: int, error: str) -> None:
+    async def cut(writer: asyncio.StreamWriter, _inbound: Inbound) -> None:
+        writer.write(answer)
+        writer.close()
+
+    async with serving(cut) as server:
+        response = await client.send(Request(url=server.url(), body=b"x"))
+        assert (response.status, response.error) == (status, error)
+        assert len(server.requests) == 1
+
+
 async def test_nobody_listening_is_refused(client: HttpClient) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

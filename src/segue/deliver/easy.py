@@ -184,7 +184,11 @@ class Easy:
         return True
 
     def answer(self, failed: int, duration_ms: int) -> Response:
-        """What came back. `failed` is libcurl's error code, 0 for none."""
+        """What came back. `failed` is libcurl's error code, 0 for none.
+
+        An answer that ends within its body is none (ECONNRESET); one that ends between its status line and its body
+        counts by its status, as libcurl has it: the vendor had decided.
+        """
         if self._socket is not None:
             self._close_socket()
         if self._body_size > BODY_HELD:
