@@ -16,7 +16,7 @@ import structlog
 from segue.collect.limits import CollectLimits
 from segue.collect.metrics import CollectMetrics
 from segue.core.clock import Clock
-from segue.core.errors import SegueError, Unavailable
+from segue.core.errors import Unavailable
 from segue.core.event import NewRecord
 from segue.log import Ends, LogWriter
 from segue.state.quarantine import Drop, Quarantine
@@ -42,7 +42,7 @@ class _Outcome(NamedTuple):
 
     offsets: list[int | None]
     ends: Ends | None
-    drop_error: SegueError | None
+    drop_error: Exception | None
 
 
 class Committer:
@@ -121,7 +121,8 @@ class Committer:
         if drops:
             try:
                 self._quarantine.add(drops)
-            except SegueError as error:
+            except Exception as error:
+                # Whatever it is, the records are on disk and their requests may be told so.
                 drop_error = error
         return _Outcome(offsets, ends, drop_error)
 

@@ -72,14 +72,14 @@ class EventIntake:
             source = self._source(request, opened.write_key, now)
             intake = self._take_batch(request, opened, source, now)
         else:
-            event = open_event(request.body)
+            event, body = open_event(request.body)
             source = self._source(request, event.get("writeKey", NULL), now)
             taker = self._taker(request, source, Batch(), now)
             closed = _closed(source)
             if closed:
-                intake = taker.drop_all((), request.body, closed)
+                intake = taker.drop_all((), body, closed)
             else:
-                intake = taker.take_event(event, request.body)
+                intake = taker.take_event(event, body)
         await self._committer.submit(intake.records, intake.drops)
         if intake.drops and source is not None and source.enabled and source.strict:
             return self._told(intake)

@@ -117,7 +117,7 @@ def _message_id(sent: bytes) -> str | None:
     """The messageId of an event that was dropped, where it can be read."""
     try:
         return text_or_none(decode_fields(sent).get("messageId"))
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

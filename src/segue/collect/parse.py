@@ -47,9 +47,12 @@ _decode_batch = msgspec.json.Decoder(Batch).decode
 _decode_batch_head = msgspec.json.Decoder(_BatchHead).decode
 
 
-def open_event(body: bytes) -> Fields:
-    """The top level of a single event. Raises Unacceptable (400) where the body is not one JSON object."""
-    return _open(body, decode_fields)
+def open_event(body: bytes) -> tuple[Fields, bytes]:
+    """The top level of a single event, and the whole of it as JSON that any decoder reads.
+
+    Raises Unacceptable (400) where the body is not one JSON object.
+    """
+    return _open(body, _decode_event)
 
 
 def open_batch(body: bytes) -> Batch:
@@ -68,6 +71,10 @@ def text_or_none(raw: Raw | None) -> str | None:
         return decode_text(raw)
     except msgspec.ValidationError:
         return None
+
+
+def _decode_event(body: bytes) -> tuple[Fields, bytes]:
+    return decode_fields(body), body
 
 
 def _decode_any_batch(body: bytes) -> Batch:
@@ -117,6 +124,7 @@ def _mend(body: bytes) -> bytes | None:
     return mended if mended != body else None
 
 
+_NO_NUMBER = re.compile(rb"NaN|-?Infinity")
 _POSITION = re.compile(r"\(byte (\d+)\)")
 
 
@@ -127,10 +135,9 @@ def _complaint(body: bytes, error: msgspec.DecodeError) -> str:
     if found is None:
         return f"the body is not JSON: it ends too early, at byte {len(body)}"
     at = int(found[1])
-    for word in (b"NaN", b"Infinity", b"-Infinity"):
-        start = at - 1 if word[:1] == b"-" and body[at - 1 : at] == b"-" else at
-        if body.startswith(word, start):
-            return f"the body is not JSON: {word.decode()} at byte {start} is no JSON number"
+    number = _NO_NUMBER.match(body, at - 1 if body[at - 1 : at] == b"-" else at)
+    if number:
+        return f"the body is not JSON: {number[0].decode()} at byte {number.start()} is no JSON number"
     return f"the body is not JSON: {str(error).removeprefix('JSON is malformed: ')}"
 
 

@@ -6,6 +6,8 @@ Rule: a peer that is slow, silent or endless costs one bounded buffer for a boun
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import socket
 from typing import Any
 
@@ -22,6 +24,13 @@ _SPARE_CONNECTIONS = 100
 
 _FRAMING = 8
 """Bytes on the wire for each byte of a body: a chunk of one byte takes six."""
+
+_HEAD_LOOKED_AT = 4096
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+
+# That a stranger sent no HTTP is counted, and no line in the log.
+_logger = logging.getLogger("segue.collect.http")
+_logger.setLevel(logging.ERROR)
 
 
 class _Shared(ServerState):
@@ -46,10 +55,13 @@ class CollectProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.logger = _logger
         self._limits = server_state.limits
         self._refused = False
         self._begun = False
         self._in_body = False
+        self._completed = False
+        self._oversized = False
         self._received = 0
         self._body_received = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -77,14 +89,20 @@ class CollectProtocol(HttpToolsProtocol):
         """Feed the parser; then see whether a request is still under way, and whether it is too much."""
         if self.transport.is_closing():
             return
+        if not self._begun and data.find(b"pgrade:", 0, _HEAD_LOOKED_AT) > 0:
+            data = _without_upgrade(data)
+        self._completed = False
         self._received += len(data)
         super().data_received(data)
+        if self._completed:
+            # What follows a request in the same piece is not counted: it is less than one piece.
+            self._received = 0
         if self.transport.is_closing():
             return
         if not self._begun:
             self._rest()
         elif not self._in_body and self._received > self._limits.header_bytes:
-            self._fail(431, "headers_too_large", f"the headers are over {self._limits.header_bytes} bytes")
+            self._fail_oversized()
         elif self._in_body and self._received > self._allowed():
             self._fail(413, "payload_too_large", "the body is sent in too small chunks")
         else:
@@ -95,11 +113,14 @@ class CollectProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._begun = True
         self._in_body = False
-        self._received = 0
         self._body_received = 0
 
     def on_headers_complete(self) -> None:
-        """The headers are whole; the application starts."""
+        """The headers are whole; the application starts, unless they are too large."""
+        most = self._limits.header_bytes
+        if self._received > most and len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > most:
+            self._oversized = True
+            raise ValueError("the headers are too large")
         self._in_body = True
         super().on_headers_complete()
 
@@ -112,16 +133,15 @@ class CollectProtocol(HttpToolsProtocol):
         """The request is whole."""
         self._begun = False
         self._in_body = False
-        self._received = 0
+        self._completed = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is told so in our form."""
-        self._fail(400, "invalid_http", msg)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        # A client may offer another protocol with any request; it is served in this one.
-        pass
+        if self._oversized:
+            self._fail_oversized()
+        else:
+            self._fail(400, "invalid_http", msg)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         super()._start_asgi_task(cycle, _refuse if self._refused else app)
@@ -149,6 +169,9 @@ class CollectProtocol(HttpToolsProtocol):
         seconds = self._limits.body_seconds if self._in_body else self._limits.header_seconds
         self._fail(408, "request_timeout", f"the {what} did not come within {seconds:g} s")
 
+    def _fail_oversized(self) -> None:
+        self._fail(431, "headers_too_large", f"the headers are over {self._limits.header_bytes} bytes")
+
     def _fail(self, status: int, code: str, message: str) -> None:
         """End the connection: with this answer, or where an earlier request still waits for its own, after that."""
         self._rest()
@@ -166,6 +189,16 @@ class CollectProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The first piece of a request without an offer to speak another protocol.
+
+    Java's client offers HTTP/2 with every request; the parser takes what follows such headers for that protocol,
+    body and all. A server may pass such an offer over (RFC 9110, 7.8).
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest
 
 
 def _on_the_wire(answer: Answer) -> bytes:
