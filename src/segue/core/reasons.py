@@ -53,7 +53,6 @@ FILTERED = _table(
     Reason("FILTERED_BY_INTEGRATIONS_OBJECT", "filtered", "sender", "The event's integrations object excludes this destination.", "Set its name, or All, to true."),
     Reason("MESSAGE_SENT_CLIENT_SIDE", "filtered", "sender", "The browser already sent it (_metadata.bundled).", "Nothing: this avoids a double."),
     Reason("UNSUPPORTED_EVENT_TYPE", "filtered", "vendor", "The destination does not take this call type.", "Nothing, or use another call type."),
-    Reason("INVALID_SETTINGS", "filtered", "settings", "The destination's settings do not pass their check.", "Correct them; `segue replay` sends the gap."),
 )  # fmt: skip
 
 REFUSED = _table(

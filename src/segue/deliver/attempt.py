@@ -1,12 +1,13 @@
 """One attempt: a destination's flow driven over the network until it has a verdict.
 
-Rule: whatever a flow or a vendor does, `finished` is called exactly once, with a verdict; a flow that breaks refuses
-its event as INTERNAL and stops nothing else.
+Rule: whatever a flow or a vendor does, `finished` is called exactly once, with a verdict; a flow that breaks, or does
+not come to an end, refuses its event as INTERNAL and stops nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from segue.core.clock import Clock
@@ -15,7 +16,13 @@ from segue.core.errors import Refused, Unsuccessful
 from segue.core.reasons import refusal_reason
 from segue.deliver.lanes import Item
 
+REQUESTS_MOST = 100
+"""No vendor needs so many requests for one event; a flow that makes more is in a circle."""
+
 NO_ANSWER = Response(status=0, error="NO_ANSWER")
+NEVER_SENT = {"ADDRESS_REFUSED": "ADDRESS_REFUSED", "EINVAL": "INTERNAL"}
+"""Errors that another attempt would only repeat, and the reason code of each."""
+
 DELIVERED, RETRY, REFUSED = Verdict.DELIVERED, Verdict.RETRY, Verdict.REFUSED
 
 
@@ -40,6 +47,7 @@ class Attempt:
         "message",
         "reason",
         "request",
+        "requests",
         "response",
         "started_at",
         "verdict",
@@ -58,6 +66,7 @@ class Attempt:
         self.reason = ""
         self.message = ""
         self.request: Request | None = None
+        self.requests = 0
         self.response = NO_ANSWER
         self.answers: list[Response] | None = None  # of a batch: one answer an item, where they differ
         self.started_at = 0
@@ -75,7 +84,7 @@ class Attempt:
         try:
             self.request = self._flow.send(response)
         except StopIteration as stop:
-            self.answers = stop.value
+            self._returned(stop.value)
         except Refused as refused:
             self._refuse(refused.reason, str(refused))
         except Unsuccessful as unsuccessful:
@@ -83,9 +92,20 @@ class Attempt:
         except Exception as error:  # a flow is ours, but a surprise in one event must not stop the others
             self._refuse("INTERNAL", f"{type(error).__name__}: {error}")
         else:
-            self._network.start(self.request, self._answered)
-            return
+            self.requests += 1
+            if self.requests <= REQUESTS_MOST:
+                self._network.start(self.request, self._answered)
+                return
+            self._close()
+            self._refuse("INTERNAL", f"more than {REQUESTS_MOST} requests for one event")
         self._finished(self)
+
+    def _returned(self, answers: Any) -> None:
+        """The flow has ended well: with None, or of a batch with one answer for each item."""
+        if answers is None or (isinstance(answers, list) and len(answers) == len(self.items)):
+            self.answers = answers
+        else:
+            self._refuse("INTERNAL", "the flow did not give one answer for each event")
 
     def _answered(self, response: Response) -> None:
         request = self.request
@@ -95,9 +115,13 @@ class Attempt:
         if request.judge or 200 <= response.status < 300:
             self._advance(response)
             return
-        self._flow.close()
+        self._close()
         self._judge(response)
         self._finished(self)
+
+    def _close(self) -> None:
+        with suppress(Exception):  # a flow that does not let itself be closed has no say in the verdict
+            self._flow.close()
 
     def _judge(self, response: Response) -> None:
         self.response = response
@@ -109,7 +133,7 @@ class Attempt:
 
 def judge(response: Response) -> tuple[Verdict, str]:
     """What an answer means, and for a refusal its reason code."""
-    if response.error == "ADDRESS_REFUSED":
-        return REFUSED, "ADDRESS_REFUSED"
+    if response.error in NEVER_SENT:
+        return REFUSED, NEVER_SENT[response.error]
     found = verdict(response.status)
     return found, refusal_reason(response.status) if found is REFUSED else ""

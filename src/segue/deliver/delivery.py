@@ -400,7 +400,7 @@ class Delivery:
             else:
                 self._refuse(item, reason, now)
         else:
-            if attempt.message or reason == "ADDRESS_REFUSED":
+            if attempt.message or not response.status:
                 self.breaker.probe_lost(now)  # it says nothing about the vendor
             else:
                 self.breaker.succeeded(now)
