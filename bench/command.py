@@ -1,0 +1,59 @@
+"""The command line of the benchmark: `python -m bench [--quick] [ROW ...]`.
+
+Rule: it ends with 0 where every row asked for is met, with 1 where one is not, with 2 where it could not measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from bench import machine
+from bench.children import Failed
+from bench.measure import RESULTS, Extent, tell
+from bench.report import Row, save, table
+
+ROWS = ("idle", "collect", "deliver", "latency", "soak")
+"""Each is a module with `measure(extent)`; the longest comes last."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print the table, write the JSON; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Segue beside its limits.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{', '.join(ROWS)}; all where none is named")
+    parser.add_argument("--quick", action="store_true", help="for trying: too short to be believed")
+    asked = parser.parse_args(arguments)
+    unknown = set(asked.rows) - set(ROWS)
+    if unknown:
+        parser.error(f"there is no row {', '.join(sorted(unknown))}")
+    names = [name for name in ROWS if not asked.rows or name in asked.rows]
+    if not machine.PINNED:
+        tell("this machine has one core: load and sink share it, so every figure is worse than it would be")
+    else:
+        os.sched_setaffinity(0, machine.LOAD_CORE)
+    about = {"began": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "quick": asked.quick, "machine": machine.description()}
+    rows: list[Row] = []
+    try:
+        for name in names:
+            tell(f"{name} ...")
+            rows += _measure(name)(Extent(quick=asked.quick))
+    except Failed as error:
+        tell(f"could not measure: {error}")
+        return 2
+    finally:
+        if rows:
+            about["load_average_at_end"] = os.getloadavg()[0]
+            path = save(rows, about, RESULTS)
+            print(f"\n{table(rows)}\n")
+            if asked.quick:
+                print("--quick: too short to be believed; leave it out to measure.")
+            print(f"Written to {path.relative_to(RESULTS.parent.parent)}")
+    return 1 if any(row.met is False for row in rows) else 0
+
+
+def _measure(name: str) -> Callable[[Extent], list[Row]]:
+    measure: Callable[[Extent], list[Row]] = import_module(f"bench.{name}").measure
+    return measure
