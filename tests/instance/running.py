@@ -16,11 +16,10 @@ from typing import Any
 
 import requests
 
-from segue.control.workspace_file import load_workspace
 from segue.wiring.clock import SystemClock
 from segue.wiring.instance import Address
 from segue.wiring.instance import Instance as Folder
-from segue.wiring.views import open_views, secrets_of
+from segue.wiring.views import open_views
 
 from .vendor import Vendor
 from .waiting import DEADLINE_S, until
@@ -206,10 +205,8 @@ class Instance:
 
     def apply(self, workspace: str) -> str:
         """`segue apply` of this text, as a user does it while the server runs."""
-        load = self.folder / "applied.yaml"
-        load.write_text(workspace)
-        load_workspace(load, self.environment)
-        return self.cli("apply", str(load))
+        self.file.write_text(workspace)
+        return self.cli("apply", str(self.file))
 
     def status(self) -> dict[str, Any]:
         """The object of `segue status --json`."""
@@ -220,16 +217,13 @@ class Instance:
         """One destination's entry in the status."""
         return next(entry for entry in self.status()["destinations"] if entry["slug"] == slug)
 
-    def explain(self, message_id: str) -> list[dict[str, Any]]:
+    def explain(self, message_id: str) -> dict[str, Any]:
         """What became of a message."""
-        folder = Folder(self.data)
-        with open_views(folder, SystemClock()) as views:
-            return views.explain(message_id, secrets_of(folder))
+        return json.loads(self.cli("explain", message_id, "--json"))
 
-    def delivery(self, message_id: str, slug: str) -> dict[str, Any]:
-        """What became of a message at one destination."""
-        (event,) = self.explain(message_id)
-        return next(entry for entry in event["deliveries"] if entry["destination"] == slug)
+    def deliveries(self, message_id: str) -> dict[str, dict[str, Any]]:
+        """What became of a message at each destination."""
+        return {entry["destination"]: entry for entry in self.explain(message_id)["deliveries"]}
 
     def settled(self, *slugs: str, seconds: float = DEADLINE_S) -> dict[str, dict[str, Any]]:
         """Wait until nothing is on its way to these destinations (all, where none is named); their entries."""
