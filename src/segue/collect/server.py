@@ -42,6 +42,30 @@ class _Shared(ServerState):
         self.metrics = metrics
 
 
+class _JoinedWrites:
+    """The transport as one answer uses it: head and body go out in one call of the system, not two."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+        self._joined = False
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._joined or data.startswith(b"HTTP/1.1 100 "):
+            self._transport.write(data)
+        elif self._head is None:
+            self._head = data
+        else:
+            self._joined = True
+            self._transport.write(self._head + data)
+
+    def close(self) -> None:
+        if self._head is not None and not self._joined:
+            self._transport.write(self._head)
+        self._transport.close()
+
+
 class CollectProtocol(HttpToolsProtocol):
     """One connection. A timer runs only while a request has come in part."""
 
@@ -123,6 +147,8 @@ class CollectProtocol(HttpToolsProtocol):
             raise ValueError("the headers are too large")
         self._in_body = True
         super().on_headers_complete()
+        if self.scope["method"] != "HEAD":
+            self.cycle.transport = _JoinedWrites(self.transport)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -178,6 +204,10 @@ class CollectProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         waiting = self.cycle is not None and not self.cycle.response_complete
+        if self.pipeline:
+            # Whoever sends ahead and then fails cannot be told which request it was.
+            self.transport.close()
+            return
         if waiting and not self._in_body:
             self.cycle.keep_alive = False
             return
