@@ -1,0 +1,169 @@
+"""Load: threads that send like SDKs do, and remember what was acknowledged."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .running import SLUGS, Instance
+from .vendor import Vendor
+
+TRACKS_IN = {
+    "plotline": "events",
+    "pointillist": "events",
+    "planhat": "activities",
+    "user-com": "event_occurrences",
+    "astrolabe": "events",
+}
+USERS_IN = {"plotline": "users", "planhat": "contacts", "user-com": "users", "astrolabe": "users"}
+
+
+def event_of(user: str, step: int) -> dict[str, Any]:
+    """The event of a user's step: an identify, then tracks, each with the id `USER:STEP`."""
+    known: dict[str, Any] = {"userId": user, "messageId": f"{user}:{step}"}
+    if step == 0:
+        return {"type": "identify", "traits": {"email": f"{user}@initech.com"}, **known}
+    return {"type": "track", "event": f"Step {step % 7}", "properties": {"step": step}, **known}
+
+
+class Sender(threading.Thread):
+    """One client with users of its own. A request that was not answered 200 is sent again before the next one."""
+
+    def __init__(self, port: int, name: str, stop: threading.Event, *, key: str, users: int, pause_s: float) -> None:
+        super().__init__(name=name)
+        self._port = port
+        self._luck = random.Random(name)
+        self._stop_asked = stop
+        self._pause_s = pause_s
+        self._headers = {"Authorization": "Basic " + b64encode(f"{key}:".encode()).decode()}
+        self._connection: http.client.HTTPConnection | None = None
+        self.steps = {f"{name}-{number}": 0 for number in range(users)}
+        self.acknowledged: list[str] = []
+        self.sent: set[str] = set()
+        self.statuses: set[int] = set()
+
+    def run(self) -> None:
+        while not self._stop_asked.is_set():
+            user = self._luck.choice(list(self.steps))
+            begin = self.steps[user]
+            events = [event_of(user, step) for step in range(begin, begin + self._luck.randint(1, 6))]
+            ids = [event["messageId"] for event in events]
+            self.sent.update(ids)
+            if not self._deliver(events):
+                break
+            self.acknowledged += ids
+            self.steps[user] = begin + len(events)
+            self._stop_asked.wait(self._pause_s)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _deliver(self, events: list[dict[str, Any]]) -> bool:
+        """Send until it is acknowledged; False where it was to stop before."""
+        path, body = "/v1/batch", json.dumps({"batch": events})
+        if len(events) == 1:
+            path, body = f"/v1/{events[0]['type']}", json.dumps(events[0])
+        while not self._stop_asked.is_set():
+            status = self._request(path, body)
+            self.statuses.add(status)
+            if status == 200:
+                return True
+            self._stop_asked.wait(0.02)
+        return False
+
+    def _request(self, path: str, body: str) -> int:
+        """The status of the answer; 0 where none came."""
+        try:
+            if self._connection is None:
+                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            self._connection.request("POST", path, body, self._headers)
+            answer = self._connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            return 0
+        return answer.status
+
+
+class Load:
+    """All senders together."""
+
+    def __init__(self, senders: list[Sender], stop: threading.Event) -> None:
+        self._senders = senders
+        self._stop = stop
+
+    @property
+    def acknowledged(self) -> list[str]:
+        """The ids of all events that were answered 200."""
+        return [message for sender in self._senders for message in list(sender.acknowledged)]
+
+    @property
+    def sent(self) -> set[str]:
+        """The ids of all events of which a request was begun."""
+        return {message for sender in self._senders for message in sender.sent}
+
+    @property
+    def statuses(self) -> set[int]:
+        """Every answer there was; 0 for none."""
+        return {status for sender in self._senders for status in sender.statuses}
+
+    def stop(self) -> None:
+        """Send no more; a request on its way is given up."""
+        self._stop.set()
+        for sender in self._senders:
+            sender.join()
+
+
+@contextmanager
+def load_on(
+    instance: Instance, *, key: str = "demo-write-key", threads: int = 3, users: int = 8, pause_s: float = 0.02
+) -> Iterator[Load]:
+    """Load while the block runs; what was acknowledged can be asked for after it."""
+    stop = threading.Event()
+    senders = [
+        Sender(instance.port, f"t{number}", stop, key=key, users=users, pause_s=pause_s) for number in range(threads)
+    ]
+    load = Load(senders, stop)
+    for sender in senders:
+        sender.start()
+    try:
+        yield load
+    finally:
+        load.stop()
+
+
+def compare(instance: Instance, load: Load) -> None:
+    """What every sandbox holds is what was acknowledged: none missing, none twice, each user's events in order."""
+    acknowledged, sent = load.acknowledged, load.sent
+    for slug in SLUGS:
+        vendor = instance.vendor(slug)
+        state = vendor.state()
+        tracks = [message for row in state[TRACKS_IN[slug]] for message in row["messageIds"]]
+        users = [message for row in state[USERS_IN[slug]] for message in row["messageIds"]] if slug in USERS_IN else []
+        held = {*tracks, *users}
+        missing = [message for message in acknowledged if message not in held]
+        assert not missing, f"{slug} never got {len(missing)} of {len(acknowledged)}: {missing[:10]}"
+        assert held <= sent
+        assert len(tracks) == len(set(tracks)), f"{slug} holds some twice"
+        in_order(slug, tracks)
+
+
+def in_order(slug: str, messages: list[str]) -> None:
+    """Each user's steps came in order."""
+    last: dict[str, int] = {}
+    for message in messages:
+        user, _, step = message.rpartition(":")
+        assert last.get(user, -1) < int(step), f"{slug}: {message} came after step {last[user]}"
+        last[user] = int(step)
+
+
+def vendors(instance: Instance) -> list[Vendor]:
+    """All five sandboxes."""
+    return [instance.vendor(slug) for slug in SLUGS]
