@@ -10,6 +10,7 @@ from segue.control.destinations import DestinationSpec, find_kind, read_settings
 from segue.control.secrets import Secrets
 from segue.core.errors import Invalid
 from segue.state.control import SourceRow
+from segue.wiring.worker import plan_of
 
 
 @pytest.fixture
@@ -107,11 +108,12 @@ def test_the_masker_knows_every_secret_and_nothing_else(store, secrets, read_end
     assert destinations.masker(row, secrets, {}).mask_text("key-of-environ") == "key-of-environ"
 
 
-def test_the_rate_is_what_the_kind_suggests_until_it_is_set(store, secrets, read_ends):
+def test_the_pace_is_off_until_a_rate_is_set_whatever_the_kind_suggests(store, secrets, read_ends):
     row = destinations.create(store, planhat(), secrets, read_ends)
-    assert destinations.max_rate(row) == find_kind("planhat").max_rate
-    assert destinations.max_rate(replace(row, max_rate=1.5)) == 1.5
-    assert destinations.max_rate(replace(row, max_rate=0)) is None
+    assert find_kind("planhat").max_rate is not None
+    assert plan_of(row, secrets).max_rate is None
+    assert plan_of(replace(row, max_rate=1.5), secrets).max_rate == 1.5
+    assert plan_of(replace(row, max_rate=0), secrets).max_rate is None
 
 
 def test_a_deleted_slug_may_be_used_again_with_a_new_id(store, secrets, read_ends):

@@ -43,7 +43,8 @@ RATE_MAX = 100_000
 class DestinationSpec(Struct, frozen=True, kw_only=True):
     """A destination as it should be.
 
-    `max_rate` is in requests a second: None takes what the kind suggests, 0 means no limit.
+    `max_rate` is in requests a second; None and 0 mean no limit. What the kind suggests (`Destination.max_rate`) is for
+    people to read: the pace is off until someone sets it.
     """
 
     slug: str
@@ -244,12 +245,6 @@ def masker(row: DestinationRow, secrets: Secrets, environ: Mapping[str, str]) ->
     kind = find_kind(row.kind)
     values = {name: unsealed_value(stored, secrets) for name, stored in row.settings.items()}
     return Masker(_secret_texts(kind, values, environ))
-
-
-def max_rate(row: DestinationRow) -> float | None:
-    """Requests a second that this destination may get; None where there is no limit."""
-    rate = find_kind(row.kind).max_rate if row.max_rate is None else row.max_rate
-    return rate or None
 
 
 def _check(kind: Destination, values: Mapping[str, Value], environ: Mapping[str, str], field: str) -> None:

@@ -67,9 +67,7 @@ class DestinationEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="As the kind asks. ${NAME} is read from the environment; {kept: true} leaves a stored secret."
         ),
     ] = {}
-    max_rate: Annotated[
-        float | None, Meta(description="Requests a second; null takes what the kind suggests, 0 means no limit.")
-    ] = None
+    max_rate: Annotated[float | None, Meta(description="The most requests a second; null and 0 mean no limit.")] = None
     max_concurrency: Annotated[int, Meta(description="Requests that may run at one time.")] = CONCURRENCY
 
     def __repr__(self) -> str:

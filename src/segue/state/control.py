@@ -56,7 +56,7 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
 
     `settings` are as stored: `{"$secret": "<encrypted>"}`, `{"$env": "NAME"}`, `{"$text": "<template>"}` or
     plain values. `offset` is the log's end when it was connected, `ordinals` the last ordinal of its source
-    then. `max_rate` is in requests a second: None takes what the kind suggests, 0 means no limit.
+    then. `max_rate` is in requests a second; None and 0 mean no limit.
     """
 
     id: int
