@@ -30,7 +30,7 @@ class JobSpec(
 
     `from_ms` and `to_ms` are when the log took the event in, milliseconds since 1970; `to_ms` is the first
     instant no longer wanted, None for the moment at which the job is asked for. `reasons` are codes of dead
-    letters. A dry run only counts.
+    letters; a replay knows none. A redrive takes dead letters by `reasons` and `message_ids` and nothing else.
     """
 
     from_ms: int = 0
@@ -39,41 +39,30 @@ class JobSpec(
     events: tuple[str, ...] = ()
     message_ids: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
-    dry_run: bool = False
 
 
 class EventFilter:
-    """The filter of a spec, made ready for many events."""
+    """The filter of a replay's spec, made ready for many events."""
 
     def __init__(self, spec: JobSpec) -> None:
         self._types = frozenset(spec.types)
         self._events = frozenset(spec.events)
         self._message_ids = frozenset(spec.message_ids)
-        self._reasons = frozenset(spec.reasons)
 
-    def accepts(self, *, type: str, event: str | None, message_id: str, reason: str | None = None) -> bool:  # noqa: A002
-        """Whether the job is about this event. `event` is the name of a track call, `reason` a dead letter's."""
+    def accepts(self, *, type: str, event: str | None, message_id: str) -> bool:  # noqa: A002
+        """Whether the job is about this event. `event` is the name of a track call."""
         return (
             (not self._types or type in self._types)
             and (not self._events or event in self._events)
             and (not self._message_ids or message_id in self._message_ids)
-            and (not self._reasons or reason in self._reasons)
         )
-
-    @property
-    def reads_event_names(self) -> bool:
-        """Whether `accepts` looks at `event`: where not, a body need not be decoded."""
-        return bool(self._events)
 
 
 def create_replay(store: ControlStore, destination: str, spec: JobSpec) -> JobRow:
     """Ask for a replay to the destination of this slug.
 
-    Raises Invalid where there is none, where it is disabled (a dry run may be asked for all the same), or
-    where the spec makes no sense.
+    Raises Invalid where there is none, where it is disabled, or where the spec makes no sense.
     """
-    if spec.reasons:
-        raise Invalid("a replay reads the log, which knows no reasons; use redrive", field="reasons")
     return _create(store, "replay", destination, spec)
 
 
@@ -95,8 +84,14 @@ def spec_of(job: JobRow) -> JobSpec:
     return msgspec.convert(job.spec, JobSpec)
 
 
-def check_spec(spec: JobSpec) -> None:
-    """Raises Invalid where no event can be meant."""
+def check_spec(kind: JobKind, spec: JobSpec) -> None:
+    """Raises Invalid where the spec asks for what such a job cannot do, or where no event can be meant."""
+    if kind == "replay" and spec.reasons:
+        raise Invalid("a replay reads the log, which knows no reasons; use redrive", field="reasons")
+    if kind == "redrive":
+        given = {"from": spec.from_ms, "to": spec.to_ms is not None, "types": spec.types, "events": spec.events}
+        for name in (name for name, value in given.items() if value):
+            raise Invalid("a redrive takes dead letters by reason and messageId only; use replay", field=name)
     if spec.from_ms < 0 or (spec.to_ms is not None and spec.to_ms <= spec.from_ms):
         raise Invalid("must be after from", field="to")
     lists = {"types": spec.types, "events": spec.events, "message_ids": spec.message_ids, "reasons": spec.reasons}
@@ -106,14 +101,15 @@ def check_spec(spec: JobSpec) -> None:
     for name, known in (("types", CALL_TYPES), ("reasons", tuple(REFUSED))):
         for word in lists[name]:
             if word not in known:
-                raise Invalid(f"there is no {word!r}{did_you_mean(word, known)}", field=name)
+                hint = did_you_mean(word, known) or f"; there are: {', '.join(known)}"
+                raise Invalid(f"there is no {word!r}{hint}", field=name)
 
 
 def _create(store: ControlStore, kind: JobKind, destination: str, spec: JobSpec) -> JobRow:
-    check_spec(spec)
+    check_spec(kind, spec)
     stored = msgspec.json.decode(msgspec.json.encode(spec), type=dict[str, Any])
     with store.change() as change:
         row = find_destination(change.control(), destination)
-        if not row.enabled and not spec.dry_run:
+        if not row.enabled:
             raise Invalid(f"{destination} is disabled: enable it first", field="destination")
         return change.add_job(kind, row.id, stored)

@@ -41,7 +41,7 @@ def instant(text: str, now_ms: int, field: str) -> int:
 
 def count_replay(views: Views, destination: str, spec: JobSpec, settings: Settings) -> dict[str, int]:
     """How many events a replay would read, match, filter and send. Raises Invalid."""
-    check_spec(spec)
+    check_spec("replay", spec)
     row = find_destination(views.control.snapshot(), destination)
     plan, chosen = plan_of(row, secrets_of(views.instance, settings)), EventFilter(spec)
     position = views.log.seek(0, spec.from_ms)
