@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol
 
 from segue.core.clock import Clock
@@ -32,6 +33,11 @@ class Stage(Protocol):
     @property
     def dirty(self) -> bool:
         """Whether `take` would give anything."""
+        ...
+
+    @property
+    def flying(self) -> int:
+        """How much of it is on its way in the world; it calls `wake` when some of that has come back."""
         ...
 
     def pump(self) -> int | None:
@@ -71,6 +77,7 @@ class StageLoop:
         self._last_commit_ms = 0
         self._halted = False
         self._closing = False
+        self._landed = asyncio.Event()
 
     def add(self, stage: Stage) -> None:
         """Drive this stage from now on."""
@@ -87,6 +94,7 @@ class StageLoop:
     def wake(self, stage: Stage) -> None:
         """Pump the stage in this turn of the loop or the next."""
         self._awake.add(id(stage))
+        self._landed.set()
         self._schedule()
 
     def wake_all(self) -> None:
@@ -95,13 +103,18 @@ class StageLoop:
         self._schedule()
 
     async def close(self) -> None:
-        """Begin nothing new, commit what there is, once; raises what that raises. Waits 5 s for a commit under way."""
+        """Begin nothing new, let what is on its way come back, and commit; raises what the commit raises.
+
+        Waits 5 s for all that is on its way, a commit among it.
+        """
         self._closing = True
         for timer in (*self._timers.values(), self._commit_timer, self._turn):
             if timer is not None:
                 timer.cancel()
+        give_up_at = self._loop.time() + CLOSE_MOST_S
+        await self._land(give_up_at)
         if self._committing is not None:
-            await asyncio.wait({self._committing}, timeout=CLOSE_MOST_S)
+            await asyncio.wait({self._committing}, timeout=max(0.0, give_up_at - self._loop.time()))
             if self._committing is not None:
                 self._committing.cancel()
                 self._halted = True
@@ -112,6 +125,13 @@ class StageLoop:
                 await self._loop.run_in_executor(self._thread, self._commit, deltas)
         finally:
             self._thread.shutdown()
+
+    async def _land(self, give_up_at: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(give_up_at):
+                while any(stage.flying for stage in self._stages):
+                    self._landed.clear()
+                    await self._landed.wait()
 
     async def in_writer(self, work: Callable[[], Any]) -> Any:
         """Run maintenance of the state in the writer's thread, between commits."""

@@ -123,7 +123,7 @@ class Load:
 
 @contextmanager
 def load_on(
-    instance: Instance, *, key: str = "demo-write-key", threads: int = 3, users: int = 8, pause_s: float = 0.02
+    instance: Instance, *, key: str = "demo-write-key", threads: int = 3, users: int = 8, pause_s: float = 0.08
 ) -> Iterator[Load]:
     """Load while the block runs; what was acknowledged can be asked for after it."""
     stop = threading.Event()

@@ -46,6 +46,7 @@ class ChildProcess:
 
     async def start(self) -> Word:
         """Start it and wait until it serves. Raises Refused with its own words, Unavailable where it says none."""
+        self.let_go()
         life_read, self._life = os.pipe()
         word_read, word_write = os.pipe()
         pipes = Pipes(life=life_read, word=word_write, wake=self._wake)
@@ -63,6 +64,7 @@ class ChildProcess:
         try:
             word = await asyncio.wait_for(_read_word(word_read), READY_MOST_S)
         except TimeoutError:
+            await self.kill()
             raise Unavailable(f"the {self.role} was not ready within {READY_MOST_S:.0f} s") from None
         if word is None:
             raise Unavailable(f"the {self.role} ended before it was ready; its last lines say why")
@@ -87,8 +89,13 @@ class ChildProcess:
         try:
             await asyncio.wait_for(process.wait(), STOP_MOST_S)
         except TimeoutError:
-            process.kill()
-            await process.wait()
+            await self.kill()
+
+    async def kill(self) -> None:
+        """KILL, and wait until it is gone."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
 
     def let_go(self) -> None:
         """Close what is left of it."""
@@ -196,26 +203,25 @@ class Supervisor:
 
     async def _watch(self) -> int:
         """Restart what dies; gives 0 when asked to stop, 1 when a child dies again and again."""
-        while not self._stop.is_set():
-            waits: dict[asyncio.Task[Any], ChildProcess] = {
-                asyncio.create_task(child.process.wait()): child
-                for child in self._children
-                if child.process is not None
-            }
-            stopped = asyncio.create_task(self._stop.wait())
-            done, pending = await asyncio.wait({*waits, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-            for task in done - {stopped}:
-                child = waits[task]
-                if not self._stop.is_set() and not await self._restart(child):
-                    return 1
-        return 0
+        watches = [asyncio.create_task(self._keep_alive(child)) for child in self._children]
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({*watches, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*watches, stopped):
+            task.cancel()
+        await asyncio.gather(*watches, stopped, return_exceptions=True)
+        return 0 if self._stop.is_set() else 1
+
+    async def _keep_alive(self, child: ChildProcess) -> None:
+        """Start the child again whenever it ends; returns when it has died too often."""
+        while True:
+            assert child.process is not None
+            await child.process.wait()
+            self._complain(f"the {child.role} ended with code {child.process.returncode}; starting it again")
+            if not await self._restart(child):
+                self._complain(f"the {child.role} died {RESTARTS_MOST} times within a minute; giving up")
+                return
 
     async def _restart(self, child: ChildProcess) -> bool:
-        assert child.process is not None
-        self._complain(f"the {child.role} ended with code {child.process.returncode}; starting it again")
-        child.let_go()
         while child.may_restart():
             try:
                 await child.start()
@@ -223,7 +229,6 @@ class Supervisor:
             except SegueError as error:
                 self._complain(f"the {child.role} did not start: {error}")
                 await asyncio.sleep(1)
-        self._complain(f"the {child.role} died {RESTARTS_MOST} times within a minute; giving up")
         return False
 
     async def _stop_all(self) -> None:
