@@ -19,6 +19,9 @@ from bench.report import Row, save, table
 ROWS = ("idle", "collect", "deliver", "latency", "soak")
 """Each is a module with `measure(extent)`; the longest comes last."""
 
+QUIET = 0.1
+"""So much of the cores may others take before the figures suffer."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print the table, write the JSON; gives the exit code."""
@@ -34,20 +37,29 @@ def main(arguments: Sequence[str]) -> int:
         tell("this machine has one core: load and sink share it, so every figure is worse than it would be")
     else:
         os.sched_setaffinity(0, machine.LOAD_CORE)
-    about = {"began": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "quick": asked.quick, "machine": machine.description()}
+    others = machine.Others()
+    about: dict[str, object] = {
+        "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "quick": asked.quick,
+        "machine": machine.description(),
+    }
     rows: list[Row] = []
+    shares: dict[str, float] = {}
     try:
         for name in names:
             tell(f"{name} ...")
+            during = machine.Others()
             rows += _measure(name)(Extent(quick=asked.quick))
+            shares[name] = round(during.share(), 3)
     except Failed as error:
         tell(f"could not measure: {error}")
         return 2
     finally:
         if rows:
-            about["load_average_at_end"] = os.getloadavg()[0]
-            path = save(rows, about, RESULTS)
+            path = save(rows, {**about, "share_of_others": shares}, RESULTS)
             print(f"\n{table(rows)}\n")
+            if others.share() > QUIET:
+                print(f"Others took {others.share():.0%} of the cores meanwhile: read the ratios, not the times.")
             if asked.quick:
                 print("--quick: too short to be believed; leave it out to measure.")
             print(f"Written to {path.relative_to(RESULTS.parent.parent)}")

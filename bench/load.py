@@ -20,7 +20,7 @@ import uvloop
 from msgspec import Struct
 
 from bench.events import EVENT, Template, batch_body, request
-from bench.machine import cpu_seconds
+from bench.machine import PINNED, SERVER_CORE, busy_seconds, cpu_seconds
 
 TICK_SECONDS = 0.001
 DRAIN_SECONDS = 10.0
@@ -46,6 +46,8 @@ class LoadResult(Struct, frozen=True, kw_only=True):
     seconds: float
     server_cpu_seconds: float
     load_cpu_seconds: float
+    others_seconds: float
+    """What processes other than the server took of its core meanwhile."""
     sent_in_all: int
     errors: int
     held_up: int
@@ -117,12 +119,16 @@ class Load:
                 connection.post()
         await asyncio.sleep(spec.warm_up_seconds)
         done, begun, load_cpu, server_cpu = self.done, time.monotonic(), time.process_time(), cpu_seconds(spec.server)
+        busy = busy_seconds(SERVER_CORE)
         await asyncio.sleep(spec.seconds)
+        server_cpu = cpu_seconds(spec.server) - server_cpu
+        busy = busy_seconds(SERVER_CORE) - busy
         result = LoadResult(
             requests=self.done - done,
             seconds=time.monotonic() - begun,
-            server_cpu_seconds=cpu_seconds(spec.server) - server_cpu,
+            server_cpu_seconds=server_cpu,
             load_cpu_seconds=time.process_time() - load_cpu,
+            others_seconds=max(0.0, busy - server_cpu) if PINNED else 0.0,
             sent_in_all=0,
             errors=0,
             held_up=0,

@@ -6,6 +6,8 @@ Rule: where there are two cores, what is measured has one to itself and all that
 from __future__ import annotations
 
 import os
+import resource
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,36 @@ def cpu_seconds(process: int) -> float:
     # The name of the program may hold blanks; what follows its bracket may not.
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def busy_seconds(core: set[int]) -> float:
+    """How long these cores have worked so far, for whomever; what the machine under them took away counts too."""
+    busy = 0
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *times = line.split()
+        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in core:
+            user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, times[:8])
+            busy += user + nice + system + interrupts + soft_interrupts + stolen
+    return busy / _TICKS
+
+
+class Others:
+    """How much of our cores those take that are no part of the benchmark."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._busy, self._ours = self._now()
+
+    def share(self) -> float:
+        """Their part of all the time since this was made: 0 on a machine that does nothing else."""
+        busy, ours = self._now()
+        passed = (time.monotonic() - self._begun) * len(SERVER_CORE | LOAD_CORE)
+        return max(0.0, (busy - self._busy) - (ours - self._ours)) / passed
+
+    def _now(self) -> tuple[float, float]:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ours = ended.ru_utime + ended.ru_stime
+        return busy_seconds(SERVER_CORE | LOAD_CORE), ours + sum(map(cpu_seconds, family(os.getpid())))
 
 
 def family(process: int) -> list[int]:
@@ -68,5 +100,4 @@ def description() -> dict[str, object]:
         "cores": len(_AVAILABLE),
         "pinned": PINNED,
         "kernel": os.uname().release,
-        "load_average": os.getloadavg()[0],
     }
