@@ -1,0 +1,189 @@
+"""The page of the JSON forms: `status --json` and `explain --json`.
+
+Rule: the status shown is made by the code that `segue status` runs; a field of either form without words is an error.
+"""
+
+# ruff: noqa: E501 - tables: one row a line
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from segue.control import explain, status
+from segue.deliver import history
+from segue.log import Ends
+from segue.state.control import Control, DestinationRow, SourceRow, WorkspaceRow
+from segue.state.deliveries import DestinationState
+from segue_docs.markdown import block, code, generated_from, table
+
+_HEAD = """# JSON forms
+
+Scripts may rely on these two forms: fields may be added, none is renamed or removed.
+
+"""
+
+_STATUS = """## segue status --json {#status}
+
+In every answer, at any moment and under load, each destination's numbers add up:
+`accepted = delivered + filtered + refused + retrying + lag`.
+
+"""
+
+STATUS: dict[str, str] = {
+    "sources": "One entry for each source.",
+    "destinations": "One entry for each destination.",
+    "stages": "What reads the log, each with its `name` and the largest `lag` in it.",
+    "name": "The stage.",
+    "slug": "The slug of the source or the destination.",
+    "accepted": "Of a source: its events in the log, ever. Of a destination: those since it was connected.",
+    "duplicates": "Events that came again within the deduplication window. Not accepted, not dropped.",
+    "dropped": "Dropped events by [reason code](error-codes.md#dropped).",
+    "kind": "The slug of the catalog entry.",
+    "enabled": "Whether it is switched on.",
+    "sources of a destination": "The slugs of the sources that it reads.",
+    "delivered": "Events with a 2xx.",
+    "filtered": "By [reason code](error-codes.md#filtered).",
+    "refused": "By [reason code](error-codes.md#refused); a redrive takes them back.",
+    "retrying": "Events that wait for a retry, or behind one of the same user.",
+    "lag": "Events with no final outcome and no retry row yet.",
+    "breaker": '`"closed"`, `"open"` or `"half_open"`.',
+    "breaker_reason": '`null`, `"failing"` or `"key_refused"`.',
+    "sandbox": "Whether it sends to this instance's own sandboxes. Ours.",
+    "stall": "Only where the cursor stands: why. Ours.",
+    "dead_letters_cut": "Only where there are any: dead letters beyond the bound, whose body is gone. Ours.",
+}
+
+_EXPLAIN = """## segue explain MESSAGE_ID --json {#explain}
+
+One event. Where several events have the messageId (two sources, or one that was dropped and one that was not), the
+first is printed and the others are named on stderr; `--source` chooses.
+
+"""
+
+EXPLAIN: dict[str, str] = {
+    "messageId": "As asked.",
+    "source": "The slug of the source; empty where the write key was unknown.",
+    "receivedAt": "When the collector had it.",
+    "outcome": 'Of the event: `"accepted"`, `"duplicate"` or `"dropped"`. Of a delivery: `"delivered"`, `"filtered"`, `"refused"`, `"retrying"` or `"waiting"`.',
+    "reason": "The [code](error-codes.md) where there is one; `expired` where it was delivered longer ago than its line is kept.",
+    "event": "The event as the log holds it; a dropped one as it was sent.",
+    "deliveries": "One entry for each destination that reads the source and was connected by then.",
+    "destination": "Its slug.",
+    "attempts": "In order, the newest ten.",
+    "at": "When the attempt began.",
+    "duration_ms": "How long it took.",
+    "request": "What was sent, secrets masked.",
+    "method": "Of the request.",
+    "url": "Of the request.",
+    "headers": "Of the request.",
+    "body": "Of the request; of the answer, its first 512 bytes.",
+    "rebuilt": "`true` where the request was not kept but made again from the event.",
+    "response": "The vendor's answer; in its place `error` where none came.",
+    "status": "The vendor's HTTP status.",
+    "error": "Why no answer came ([codes](error-codes.md#connection)), or why nothing could be sent.",
+    "due": "Only of a retrying delivery: when the next attempt is due. Ours.",
+    "sandbox": "Only `true`, where it went to this instance's own sandboxes. Ours.",
+}
+
+_SAMPLE = {
+    "messageId": "m-1",
+    "source": "website",
+    "receivedAt": "2026-11-21T22:00:00.000Z",
+    "outcome": "accepted",
+    "event": {"messageId": "m-1", "type": "track", "userId": "u1", "event": "Signed Up", "...": "..."},
+    "deliveries": [
+        {
+            "destination": "plotline",
+            "outcome": "delivered",
+            "attempts": [
+                {
+                    "at": "2026-11-21T22:00:00.007Z",
+                    "duration_ms": 11,
+                    "request": {
+                        "method": "POST",
+                        "url": "https://plotline.example/segment/events",
+                        "headers": {"Authorization": "Basic ***", "Content-Type": "application/json"},
+                        "body": '{"messageId":"m-1","type":"track","...":"..."}',
+                        "rebuilt": True,
+                    },
+                    "response": {"status": 200, "body": '{"success":true}'},
+                }
+            ],
+        },
+        {
+            "destination": "planhat",
+            "outcome": "retrying",
+            "attempts": [{"at": "2026-11-21T22:00:00.009Z", "duration_ms": 5000, "error": "ETIMEDOUT"}],
+            "due": "2026-11-21T22:00:06.541Z",
+        },
+    ],
+}
+
+
+def page() -> str:
+    """The page."""
+    missing = sorted((fields_of(status) - set(STATUS)) | (fields_of(explain, history) - set(EXPLAIN)))
+    assert not missing, f"fields without words: {missing}"
+    return "".join(
+        (
+            _HEAD,
+            generated_from("segue.control.status", "segue.control.explain"),
+            _STATUS,
+            _fields(STATUS),
+            "\n",
+            block(json.dumps(sample_status(), indent=2), "json"),
+            "\n",
+            _EXPLAIN,
+            _fields(EXPLAIN),
+            "\n",
+            block(json.dumps(_SAMPLE, indent=2), "json"),
+        )
+    )
+
+
+def _fields(words: dict[str, str]) -> str:
+    return table(("Field", "Meaning"), ((code(name), text) for name, text in words.items()))
+
+
+def sample_status() -> dict[str, Any]:
+    """The status of a made-up instance, by the code that `segue status` runs."""
+    control = Control(
+        workspace=WorkspaceRow(slug="shop", name="Shop"),
+        sources=(SourceRow(slug="website", name="Website"),),
+        destinations=(
+            DestinationRow(id=1, slug="planhat", name="Planhat", source="website", kind="planhat", enabled=True),
+        ),
+    )
+    state = DestinationState(
+        position=104,
+        passed={"website": 104},
+        delivered=90,
+        filtered={"UNSUPPORTED_EVENT_TYPE": 3},
+        refused={"BAD_REQUEST": 1},
+        retrying=10,
+    )
+    ends = Ends(106, {"website": (106, 2)})
+    return status.status(control, {1: state}, ends, {"website": {"id_not_string": 1}}, is_sandbox={1: False})
+
+
+# Internal to the code of the forms: keys of a replay's numbers, which are another command's.
+_OF_PROGRESS = frozenset({"state", "read", "end", "matched"})
+
+
+def fields_of(*modules: Any) -> set[str]:
+    """Every key that these modules put into what they print."""
+    return {name for module in modules for name in _keys(ast.parse(inspect.getsource(module)))} - _OF_PROGRESS
+
+
+def _keys(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        keys: Iterable[ast.expr | None] = ()
+        if isinstance(node, ast.Dict):
+            keys = node.keys
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            keys = (node.slice,)
+        yield from (key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))

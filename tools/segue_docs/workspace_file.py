@@ -1,0 +1,85 @@
+"""The page about the workspace file, from its JSON Schema.
+
+Rule: every key of the schema is on the page with its type, its default and its words.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from segue.control.workspace_schema import json_schema
+from segue_docs.markdown import block, code, generated_from, table
+
+_HEAD = """# Workspace file
+
+Your workspace as text: YAML, read strictly. An unknown key, a duplicate key or a wrong type is refused with its path
+and line; a file is applied whole or not at all. `segue plan FILE` shows the difference, `segue apply FILE` makes it,
+`segue export` prints it back. A running instance follows within a second.
+
+```yaml
+workspace: {name: Shop, slug: shop}
+sources:
+  - {slug: website, name: Website, write_keys: [wk_website_1]}
+destinations:
+  - slug: planhat
+    source: website
+    kind: planhat
+    enabled: true
+    settings: {apiKey: "${PLANHAT_TOKEN}", subdomain: api-eu}
+```
+
+- `${NAME}` in a setting is a reference to the server's environment: it is stored as a reference and read when it is
+  used. `$${` is a literal `${`.
+- `{kept: true}` stands for a secret that is stored already. `export` prints it for every secret; `apply` refuses it
+  where nothing is stored.
+- A destination that changes its `source` or `kind` is deleted and created anew.
+- What the file does not name is deleted. `plan` shows it.
+
+"""
+
+_TITLES = {
+    "FileEntry": "Top level",
+    "WorkspaceEntry": "workspace",
+    "SourceEntry": "sources",
+    "DestinationEntry": "destinations",
+}
+
+
+def page() -> str:
+    """The page."""
+    schema = json_schema()
+    parts = [_HEAD, generated_from("segue.control.workspace_file", "segue.control.workspace_schema")]
+    for name, title in _TITLES.items():
+        definition = schema["$defs"][name]
+        required = definition.get("required", [])
+        rows = [
+            (code(key), _type(value), "yes" if key in required else _default(value), value.get("description", ""))
+            for key, value in definition["properties"].items()
+        ]
+        parts.append(f"## {title}\n\n" + table(("Key", "Type", "Required, or default", "Meaning"), rows) + "\n")
+    parts.append(
+        "The settings of each kind stand on the page of that kind: [Destinations](destinations.md).\n\n"
+        "## JSON Schema\n\n`segue schema` prints it; an editor that knows YAML completes and checks with it.\n\n"
+        '??? note "The schema"\n\n'
+    )
+    text = block(json.dumps(schema, indent=1, sort_keys=True), "json")
+    parts.append("".join(f"    {line}\n" for line in text.splitlines()))
+    return "".join(parts)
+
+
+def _type(value: dict[str, Any]) -> str:
+    if "enum" in value:
+        return ", ".join(code(choice) for choice in value["enum"])
+    if "anyOf" in value:
+        return " or ".join(_type(choice) for choice in value["anyOf"])
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        return f"see [{_TITLES.get(name, name)}](#{_TITLES.get(name, name).lower()})"
+    if value.get("type") == "array":
+        return f"list of {_type(value['items'])}"
+    return f"{value.get('type', '')} {code(value.get('pattern', ''))}".strip()
+
+
+def _default(value: dict[str, Any]) -> str:
+    return code(json.dumps(value["default"])) if "default" in value else ""
