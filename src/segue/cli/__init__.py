@@ -1,15 +1,17 @@
 """The command line: `segue COMMAND ... --data DIR`.
 
 Rule: a command is thin; what it does stands in `control` or `wiring`, imported only when the command runs. An error
-of ours is one line on stderr and exit code 1, wrong usage is 2, and neither is a traceback.
+of ours is one line on stderr and exit code 1, wrong usage is 2, Ctrl-C is 130, and none is a traceback.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 
 from segue.cli import events, move, run, watch, workspace
-from segue.cli.group import segue
+from segue.cli.group import INTERRUPTED, segue
 
 __all__ = ["events", "main", "move", "run", "segue", "watch", "workspace"]
 
@@ -18,4 +20,10 @@ def main() -> None:
     """The `segue` command."""
     # What an instance keeps is for its owner alone, whoever of its processes makes the file.
     os.umask(0o077)
-    segue(prog_name="segue")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without the letters of an event still shows it
+    try:
+        segue(prog_name="segue")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

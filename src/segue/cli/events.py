@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 @click.option("--write-key", default=None, help="Default: the first one of the workspace.")
 @data_option
 def send(event: str | None, kind: str, user_id: str, name: str, write_key: str | None, data: str | None) -> None:
-    """Send one event to the running instance: EVENT as JSON (- reads it from stdin), or a test event."""
+    """Send one event to the running instance.
+
+    EVENT is JSON, or - to read it from stdin. Without one, a test event is made.
+    """
     from segue.wiring.sending import given_event, made_event, send_event
 
     instance = instance_of(settings_of(data))
@@ -74,7 +77,10 @@ def enable(slug: str, data: str | None) -> None:
 @click.argument("slug")
 @data_option
 def disable(slug: str, data: str | None) -> None:
-    """Switch a destination off: its events count as filtered, what waits for a retry waits on."""
+    """Switch a destination off.
+
+    Its events count as filtered from then on; what waits for a retry waits on.
+    """
     _switch(slug, data, enabled=False)
 
 
@@ -82,7 +88,7 @@ def disable(slug: str, data: str | None) -> None:
 @click.argument("slug")
 @data_option
 def test_destination(slug: str, data: str | None) -> None:
-    """Make one real call to the destination and show the vendor's words."""
+    """Make one real call and show the vendor's words."""
     from segue.control.destinations import find_destination
     from segue.wiring.sending import call_destination
     from segue.wiring.views import secrets_of

@@ -12,13 +12,16 @@ import click
 
 from segue.cli.group import data_option, instance_of, segue, settings_of
 
+PORT = click.IntRange(0, 65_535)
+"""A port of 0 takes a free one."""
+
 
 @segue.command()
 @click.option("--host", metavar="H", default=None, help="The address to listen on. Default: 127.0.0.1.")
-@click.option("--port", type=int, default=None, help="The port to listen on. Default: 8000.")
+@click.option("--port", type=PORT, metavar="PORT", default=None, help="The port to listen on. Default: 8000.")
 @click.option("--workspace", metavar="FILE", default=None, help="Apply this workspace file where it has changed.")
 @click.option("--demo", is_flag=True, help="Run the sandboxes and, without --workspace, a workspace that uses them.")
-@click.option("--sandbox-port", type=int, default=None, help="Run the sandboxes on this port. With --demo: 8100.")
+@click.option("--sandbox-port", type=PORT, metavar="PORT", help="Run the sandboxes on this port. With --demo: 8100.")
 @click.option("--single", is_flag=True, help="Collector and worker in one process.")
 @data_option
 def up(
@@ -49,10 +52,10 @@ def up(
 
 
 @segue.command()
-@click.option("--port", type=int, default=None, help="The port to listen on. Default: 8100.")
+@click.option("--port", type=PORT, metavar="PORT", default=None, help="The port to listen on. Default: 8100.")
 @data_option
 def sandbox(port: int | None, data: str | None) -> None:
-    """Run only the five sandboxes, on this machine's loopback address."""
+    """Run only the five sandboxes, for this machine alone."""
     from segue.settings import SANDBOX_PORT
     from segue.wiring.running import run_sandboxes
 
@@ -64,7 +67,10 @@ def sandbox(port: int | None, data: str | None) -> None:
 @segue.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench(arguments: tuple[str, ...]) -> None:
-    """Measure speed and size beside their limits; needs a checkout of the repository."""
+    """Measure speed and size beside their limits.
+
+    It needs a checkout of the repository.
+    """
     import subprocess
 
     import segue as package

@@ -36,7 +36,10 @@ def status(as_json: bool, data: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_option
 def explain(message_id: str, source: str | None, as_json: bool, data: str | None) -> None:
-    """Show what became of the event with this messageId, up to each vendor's answer."""
+    """Show what became of the event with this messageId.
+
+    From the request that brought it to each vendor's answer.
+    """
     import msgspec
 
     from segue.core.errors import Invalid
@@ -69,7 +72,10 @@ def explain(message_id: str, source: str | None, as_json: bool, data: str | None
 @click.option("--no-follow", is_flag=True, help="End instead of waiting for more.")
 @data_option
 def tail(count: int, source: str | None, as_json: bool, no_follow: bool, data: str | None) -> None:
-    """Show events as they come in, and those that are dropped with the reason."""
+    """Show events as they come in.
+
+    Those that are dropped stand among them, with the reason.
+    """
     from segue.wiring.clock import SystemClock
     from segue.wiring.tailing import follow, newest
     from segue.wiring.texts import event_line
@@ -86,7 +92,10 @@ def tail(count: int, source: str | None, as_json: bool, no_follow: bool, data: s
 @segue.command()
 @data_option
 def doctor(data: str | None) -> None:
-    """Check the instance and say what to do about what is wrong; exit code 1 where something is."""
+    """Check the instance, and say what to do.
+
+    The exit code is 1 where something is wrong.
+    """
     from segue.wiring.checkup import checkup
 
     settings = settings_of(data)

@@ -40,7 +40,10 @@ def plan(file: Path, data: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @data_option
 def apply(file: Path, data: str | None) -> None:
-    """Make the workspace say what FILE says; a running server follows at once."""
+    """Make the workspace say what FILE says.
+
+    A running server follows at once.
+    """
     from segue.control import workspace
     from segue.control.poke import poke
     from segue.control.secrets import Secrets
@@ -74,7 +77,7 @@ def export(data: str | None) -> None:
 @segue.command()
 @data_option
 def schema(data: str | None) -> None:
-    """Print the JSON Schema of the workspace file, for editors."""
+    """Print the JSON Schema of workspace files, for editors."""
     from segue.control.workspace_schema import json_schema_text
 
     click.echo(json_schema_text(), nl=False)
@@ -84,7 +87,10 @@ def schema(data: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_option
 def settings(as_json: bool, data: str | None) -> None:
-    """List every setting of the instance: variable, value in effect, default, meaning."""
+    """List every setting of the instance.
+
+    Each with its variable, the value in effect, the default and what it means.
+    """
     from segue.settings import describe_settings
 
     in_effect = settings_of(data)

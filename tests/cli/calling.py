@@ -1,0 +1,86 @@
+"""Calling `segue`: inside this process, which is quick, or as one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from segue.cli import segue as command
+from segue.core.errors import SegueError
+
+from ..instance.running import environment
+
+HERE = [sys.executable, "-m", "segue.cli"]
+
+
+class Said:
+    """What a call printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+        assert "Traceback" not in out + err, self
+
+    def __repr__(self) -> str:
+        return f"exit code {self.code}\n{self.out}\n{self.err}"
+
+    @property
+    def json(self) -> Any:
+        """The one JSON value that it printed."""
+        return json.loads(self.out)
+
+    @property
+    def line(self) -> str:
+        """The one line of an error."""
+        assert (self.code, self.out) == (1, ""), self
+        (line,) = self.err.splitlines()
+        assert line.startswith("Error: "), self
+        return line.removeprefix("Error: ")
+
+
+def segue(*arguments: object, stdin: str | bytes = "", **environ: str) -> Said:
+    """`segue ARGUMENTS` in this process."""
+    cleared = dict.fromkeys(name for name in os.environ if name.startswith("SEGUE_"))
+    done = CliRunner().invoke(
+        command, [str(each) for each in arguments], stdin, {**cleared, **environ}, prog_name="segue"
+    )
+    if done.exception is not None and not isinstance(done.exception, SystemExit | SegueError):
+        raise done.exception
+    return Said(done.exit_code, done.stdout, done.stderr)
+
+
+def succeeded(*arguments: object, stdin: str | bytes = "", **environ: str) -> Said:
+    """The same, which must go well and complain of nothing."""
+    said = segue(*arguments, stdin=stdin, **environ)
+    assert (said.code, said.err) == (0, ""), said
+    return said
+
+
+def process(*arguments: object, cwd: Path | None = None, **environ: str) -> subprocess.Popen[str]:
+    """`segue ARGUMENTS` as a process of its own session, with a pipe for each stream."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*HERE, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True,
+        errors="replace", env=environment(**environ), start_new_session=True, cwd=cwd,
+    )  # fmt: skip
+
+
+def ended(running: subprocess.Popen[str]) -> Said:
+    """A process to its end."""
+    out, err = running.communicate(timeout=40)
+    return Said(running.returncode, out, err)
+
+
+def hint_in(text: str, word: str) -> str:
+    """The command line to be pasted that begins with `... segue WORD`, between backticks or after a colon."""
+    found = re.search(rf"(?:`|: {{2}})((?:\S+/)?\S+(?: -m segue\.cli)? {word} [^`\n]*)", text)
+    assert found is not None, text
+    return found[1]
