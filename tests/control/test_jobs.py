@@ -74,12 +74,14 @@ def test_a_replay_knows_no_reasons(store):
         jobs.create_replay(store, "hook", JobSpec(reasons=("BAD_REQUEST",)))
 
 
-def test_a_job_can_be_cancelled(store):
+def test_a_replay_can_be_cancelled(store):
     job = jobs.create_replay(store, "hook", JobSpec())
-    jobs.cancel(store, job.id)
-    assert store.snapshot().jobs[0].cancelled
-    with pytest.raises(Invalid, match="no job 99"):
-        jobs.cancel(store, 99)
+    redrive = jobs.create_redrive(store, "hook", JobSpec())
+    jobs.cancel_replay(store, "hook", job.id)
+    assert [job.cancelled for job in store.snapshot().jobs] == [True, False]
+    for slug, number in (("hook", 99), ("off", job.id), ("hook", redrive.id)):
+        with pytest.raises(Invalid, match=f"^job: there is no replay {number} to {slug}"):
+            jobs.cancel_replay(store, slug, number)
 
 
 def test_a_filter_asks_all_that_it_names_and_nothing_else():

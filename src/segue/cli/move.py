@@ -7,14 +7,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from segue.cli.group import data_option, instance_of, open_control, segue, settings_of
+
+if TYPE_CHECKING:
+    from segue.control.jobs import JobSpec
+    from segue.wiring.instance import Instance
+    from segue.wiring.views import Views
+
+OPTIONS = {
+    "from": "--from",
+    "to": "--to",
+    "types": "--type",
+    "events": "--event",
+    "message_ids": "--message-id",
+    "reasons": "--reason",
+    "job": "--cancel",
+}
+"""What a field of a job is called on the command line."""
 
 
 @segue.command()
@@ -26,6 +42,7 @@ from segue.cli.group import data_option, instance_of, open_control, segue, setti
 @click.option("--message-id", "message_ids", multiple=True, help="Only this event; may be given several times.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--cancel", type=int, metavar="JOB", default=None, help="Stop this replay; what it has sent is sent.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_option
 def replay(
@@ -37,41 +54,37 @@ def replay(
     message_ids: tuple[str, ...],
     dry_run: bool,
     yes: bool,
+    cancel: int | None,
     as_json: bool,
     data: str | None,
 ) -> None:
-    """Send a part of the log to a destination once more, beside the live events."""
-    from segue.control.jobs import JobSpec, create_replay
-    from segue.core.errors import Invalid
+    """Send a part of the log to a destination once more.
+
+    It goes beside the live events, at half their rate at most, and outside their balance.
+    """
     from segue.wiring.clock import SystemClock
-    from segue.wiring.moving import count_replay, instant
+    from segue.wiring.moving import count_replay, spec_between
     from segue.wiring.views import open_views
 
-    now = SystemClock().now_ms()
-    spec = JobSpec(
-        from_ms=0 if begin is None else instant(begin, now, "--from"),
-        to_ms=now if end is None else instant(end, now, "--to"),
-        types=types,
-        events=events,
-        message_ids=message_ids,
-    )
     settings = settings_of(data)
     instance = instance_of(settings)
-    with open_views(instance, SystemClock()) as views:
+    if not dry_run:
+        instance.address()  # whoever cannot send need not count
+    if cancel is not None:
+        _cancel(instance, destination, cancel)
+        return
+    with _named_by_option(), open_views(instance, SystemClock()) as views:
+        chosen = {"types": types, "events": events, "message_ids": message_ids}
+        spec = spec_between(begin, end, SystemClock().now_ms(), **chosen)
         counted = count_replay(views, destination, spec, settings)
-        if as_json and dry_run:
-            click.echo(json.dumps(counted))
-        elif not as_json:
+        nothing_more = dry_run or not counted["send"]
+        if not as_json:
             click.echo(f"{counted['send']} of {counted['matched']} events would be sent to {destination}"
                        f" ({counted['filtered']} are filtered; {counted['read']} were read)")  # fmt: skip
-        if dry_run or not counted["send"]:
-            return
-        if not yes and not (sys.stdin.isatty() and click.confirm("Send them?")):
-            raise Invalid("nothing was sent; say --yes to send without being asked")
-        instance.address()
-        with open_control(instance) as store:
-            job = create_replay(store, destination, spec)
-        _follow(instance, views, job.id, counted["send"], as_json)
+        elif nothing_more:
+            click.echo(json.dumps(counted))
+        if not nothing_more and (yes or _agreed()):
+            _replay(instance, views, destination, spec, counted["send"], as_json)
 
 
 @segue.command()
@@ -83,63 +96,127 @@ def replay(
 def redrive(
     destination: str, reasons: tuple[str, ...], message_ids: tuple[str, ...], as_json: bool, data: str | None
 ) -> None:
-    """Send a destination's refused events again, once their cause is mended."""
+    """Send a destination's refused events again.
+
+    For when their cause is mended. All of them, or those of a reason or a messageId.
+    """
     from segue.control.jobs import JobSpec, create_redrive
+    from segue.control.poke import poke
     from segue.wiring.clock import SystemClock
+    from segue.wiring.moving import last_of, progress_of
     from segue.wiring.views import open_views
 
     instance = instance_of(settings_of(data))
     instance.address()
-    with open_control(instance) as store:
+    with _named_by_option(), open_control(instance) as store:
         job = create_redrive(store, destination, JobSpec(reasons=reasons, message_ids=message_ids))
+    poke(instance.folder)
     with open_views(instance, SystemClock()) as views:
-        _follow(instance, views, job.id, 0, as_json)
+        found = last_of(progress_of(views, job.id))
+    if as_json:
+        click.echo(json.dumps(found | {"job": job.id}))
+    elif found["matched"]:
+        click.echo(f"{found['matched']} events are on their way again")
+    else:
+        click.echo(f"nothing to send: {destination} has no such dead letters")
 
 
 @segue.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @data_option
 def backup(folder: Path, data: str | None) -> None:
-    """Copy the instance to a new FOLDER, also while it runs. The copy holds the key of the secrets: keep it safe."""
+    """Copy the instance to a new FOLDER, also while it runs.
+
+    The copy holds the key of the secrets: keep it safe.
+    """
     from segue.wiring.clock import SystemClock
     from segue.wiring.copies import back_up
+    from segue.wiring.hints import pasteable
     from segue.wiring.views import open_views
 
     instance = instance_of(settings_of(data))
     with open_views(instance, SystemClock()) as views:
         end = back_up(views, folder)
-    click.echo(f"copied to {folder}, up to offset {end}; `segue restore {folder} --data DIR` makes an instance of it")
+    click.echo(f"Copied to {folder}, up to offset {end}.")
+    click.echo(f"Make an instance of it, in a new DIR:  {pasteable('restore', str(folder), folder=Path('DIR'))}")
 
 
 @segue.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @data_option
 def restore(folder: Path, data: str | None) -> None:
-    """Make an instance of a backup FOLDER, in a data folder that holds none."""
+    """Make an instance of a backup FOLDER.
+
+    The data folder must not hold one yet.
+    """
     from segue.wiring.copies import bring_back
+    from segue.wiring.hints import pasteable
 
     instance = instance_of(settings_of(data))
     bring_back(folder, instance)
-    click.echo(f"restored to {instance.folder}; start it with `segue up --data {instance.folder}`")
+    click.echo(f"Restored to {instance.folder}. Start it:  {pasteable('up', folder=instance.folder)}")
 
 
-def _follow(instance: Any, views: Any, job: int, expected: int, as_json: bool) -> None:
-    """Wake the server, then show the job's progress until it is done."""
+def _agreed() -> bool:
+    """Ask a person; nobody else can agree. Raises Invalid where there is no terminal."""
+    from segue.core.errors import Invalid
+
+    if not sys.stdin.isatty():
+        raise Invalid("nothing was sent: there is no terminal to ask on; say --yes to send without being asked")
+    return click.confirm("Send them?")
+
+
+def _replay(
+    instance: Instance, views: Views, destination: str, spec: JobSpec, expected: int, as_json: bool
+) -> None:  # fmt: skip
+    """Ask for the replay and show how far it is. Ctrl-C ends the showing, not the replay."""
+    from segue.control.jobs import create_replay
     from segue.control.poke import poke
-    from segue.wiring.moving import progress_of
+    from segue.wiring.hints import pasteable
+    from segue.wiring.moving import last_of, progress_of
 
+    with open_control(instance) as store:
+        job = create_replay(store, destination, spec)
     poke(instance.folder)
-    states: Iterable[dict[str, Any]] = progress_of(views, job)
-    last: dict[str, Any] = {}
-    if not as_json and sys.stderr.isatty() and expected:
-        with click.progressbar(length=expected, label="sending", file=sys.stderr) as bar:
-            for last in states:
-                bar.update(last["delivered"] + last["filtered"] + last["refused"] - bar.pos)
-    else:
-        last = deque(states, maxlen=1).pop()
+    states = progress_of(views, job.id)
+    try:
+        last = last_of(states if as_json or not sys.stderr.isatty() else _shown(states, expected))
+    except KeyboardInterrupt:
+        stop = pasteable("replay", destination, "--cancel", str(job.id), folder=instance.folder)
+        click.echo(f"\nThe replay goes on without this command. Stop it:  {stop}", err=True)
+        raise
     if as_json:
-        click.echo(json.dumps(last | {"job": job}))
-    elif expected:
-        click.echo(f"{last['delivered']} delivered, {last['refused']} refused, {last['retrying']} wait for a retry")
+        click.echo(json.dumps(last | {"job": job.id}))
     else:
-        click.echo(f"{last['matched']} events are on their way again")
+        click.echo(f"{last['delivered']} delivered, {last['refused']} refused, {last['retrying']} wait for a retry")
+
+
+def _shown(states: Iterator[dict[str, Any]], expected: int) -> Iterator[dict[str, Any]]:
+    """The same states, with a bar on the terminal."""
+    with click.progressbar(length=expected, label="sending", file=sys.stderr) as bar:
+        for state in states:
+            bar.update(state["delivered"] + state["filtered"] + state["refused"] - bar.pos)
+            yield state
+
+
+def _cancel(instance: Instance, destination: str, job: int) -> None:
+    from segue.control.jobs import cancel_replay
+    from segue.control.poke import poke
+
+    with _named_by_option(), open_control(instance) as store:
+        cancel_replay(store, destination, job)
+    poke(instance.folder)
+    click.echo(f"replay {job} takes in no more events; those on their way go on")
+
+
+@contextmanager
+def _named_by_option() -> Iterator[None]:
+    """An error about a field of the job names the option instead."""
+    from segue.core.errors import Invalid
+
+    try:
+        yield
+    except Invalid as error:
+        if error.field not in OPTIONS:
+            raise
+        raise Invalid(str(error).removeprefix(f"{error.field}: "), field=OPTIONS[error.field]) from None

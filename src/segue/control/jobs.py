@@ -71,11 +71,13 @@ def create_redrive(store: ControlStore, destination: str, spec: JobSpec) -> JobR
     return _create(store, "redrive", destination, spec)
 
 
-def cancel(store: ControlStore, number: int) -> None:
-    """Say that the job shall stop; what it has sent is sent. Raises Invalid where there is no such job."""
+def cancel_replay(store: ControlStore, destination: str, number: int) -> None:
+    """Say that the replay shall stop; what it has sent is sent. Raises Invalid where there is no such replay."""
     with store.change() as change:
-        if all(job.id != number for job in change.control().jobs):
-            raise Invalid(f"there is no job {number}", field="job")
+        control = change.control()
+        wanted = ("replay", find_destination(control, destination).id, number)
+        if all((job.kind, job.destination, job.id) != wanted for job in control.jobs):
+            raise Invalid(f"there is no replay {number} to {destination}", field="job")
         change.cancel_job(number)
 
 

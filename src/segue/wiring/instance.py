@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from segue.core.errors import Held, Invalid
+from segue.wiring.hints import pasteable
 
 WAIT_FOR_ROLE_S = 5.0
 
@@ -46,15 +47,16 @@ class Instance:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._locks.mkdir(mode=0o700, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise Invalid(f"{self.folder} cannot be made: a file stands in its way", field="--data") from None
         except OSError as error:
             raise Invalid(f"{self.folder} cannot be made: {error.strerror}", field="--data") from None
 
     def require(self) -> None:
         """Raises Invalid where there is no instance in the folder."""
         if not self.control.exists():
-            raise Invalid(
-                f"there is no Segue in {self.folder}; start one with `segue up --data {self.folder}`", field="--data"
-            )
+            start = pasteable("up", folder=self.folder)
+            raise Invalid(f"there is no Segue in {self.folder}; start one with `{start}`", field="--data")
 
     def hold(self, role: str, *, wait_s: float = WAIT_FOR_ROLE_S) -> int:
         """Take a role for as long as this process lives; gives the lock's file descriptor, to be kept open.
@@ -87,6 +89,11 @@ class Instance:
             return False
         return False
 
+    def stopped(self) -> Invalid:
+        """The error of a command that needs the running instance."""
+        start = pasteable("up", folder=self.folder)
+        return Invalid(f"no Segue runs in {self.folder}; start it with `{start}`", field="--data")
+
     def publish(self, address: Address) -> None:
         """Say where the instance can be reached."""
         temporary = self._address.with_suffix(".tmp")
@@ -105,7 +112,5 @@ class Instance:
         self.require()
         address = self.last_address()
         if address is None or not self.is_held("supervisor"):
-            raise Invalid(
-                f"no Segue runs in {self.folder}; start it with `segue up --data {self.folder}`", field="--data"
-            )
+            raise self.stopped()
         return address

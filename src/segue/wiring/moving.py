@@ -6,7 +6,8 @@ Rule: the count reads the same log and decides by the same rules as the worker d
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from segue.control.destinations import find_destination
@@ -17,11 +18,13 @@ from segue.core.clock import from_iso
 from segue.core.errors import Invalid, Unavailable
 from segue.core.event import Event
 from segue.settings import Settings
+from segue.wiring.hints import pasteable
 from segue.wiring.views import Views, secrets_of
 from segue.wiring.worker import plan_of
 
 READ_AT_ONCE = 1_000
-LOOK_AGAIN_S = 0.1
+LOOK_AGAIN_S = 0.05
+LOOK_FOR_SERVER_S = 1.0
 BEGIN_WITHIN_S = 10.0
 
 
@@ -37,6 +40,12 @@ def instant(text: str, now_ms: int, field: str) -> int:
         raise Invalid(
             f"{text!r} is neither an instant like 2026-11-21T22:00:00Z nor a time ago like 2h", field=field
         ) from None
+
+
+def spec_between(begin: str | None, end: str | None, now_ms: int, **chosen: tuple[str, ...]) -> JobSpec:
+    """A replay's spec, the times as people write them; without them all that the log holds now. Raises Invalid."""
+    from_ms = 0 if begin is None else instant(begin, now_ms, "from")
+    return JobSpec(from_ms=from_ms, to_ms=now_ms if end is None else instant(end, now_ms, "to"), **chosen)
 
 
 def count_replay(views: Views, destination: str, spec: JobSpec, settings: Settings) -> dict[str, int]:
@@ -66,10 +75,15 @@ def count_replay(views: Views, destination: str, spec: JobSpec, settings: Settin
 def progress_of(views: Views, job: int) -> Iterator[dict[str, Any]]:
     """The job's numbers again and again, the last ones when nothing is left but retries.
 
-    Raises Unavailable where the worker does not take it up.
+    Raises Unavailable where the worker does not take it up, or the server ends meanwhile.
     """
     give_up_at = time.monotonic() + BEGIN_WITHIN_S
+    look_for_server_at = time.monotonic() + LOOK_FOR_SERVER_S
     while True:
+        if time.monotonic() >= look_for_server_at:
+            look_for_server_at = time.monotonic() + LOOK_FOR_SERVER_S
+            if not views.instance.is_held("supervisor"):
+                raise Unavailable(f"the server has ended; job {job} goes on when it runs again")
         state = views.state.replays().get(job)
         if state is not None:
             shown = progress(state)
@@ -77,5 +91,11 @@ def progress_of(views: Views, job: int) -> Iterator[dict[str, Any]]:
             if state.state != "running" or (state.position >= state.end and not state.unfinished):
                 return
         elif time.monotonic() > give_up_at:
-            raise Unavailable("the worker has not taken the job up; is it running? See `segue doctor`")
+            doctor = pasteable("doctor", folder=views.instance.folder)
+            raise Unavailable(f"the worker has not taken job {job} up; see `{doctor}`")
         time.sleep(LOOK_AGAIN_S)
+
+
+def last_of(states: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Follow to the end; the last numbers."""
+    return deque(states, maxlen=1).pop()

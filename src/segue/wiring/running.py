@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-import sys
 from collections.abc import Callable
+from pathlib import Path
 
+from segue.wiring.hints import pasteable
 from segue.wiring.instance import Address, Instance
 from segue.wiring.options import Options
 from segue.wiring.supervisor import Supervisor
@@ -37,7 +38,11 @@ def run_sandboxes(instance: Instance, port: int, say: Say) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await running_sandboxes(instance, port, stop, lambda url: say(f"The sandboxes are ready: {url}"))
+
+        def ready(url: str) -> None:
+            say(f"The sandboxes are ready: {url}")
+
+        await running_sandboxes(instance, port, stop, ready, option="--port")
         return 0
 
     instance.create()
@@ -46,16 +51,18 @@ def run_sandboxes(instance: Instance, port: int, say: Say) -> int:
 
 def announcement(address: Address, write_key: str, options: Options) -> list[str]:
     """What a person reads when the instance is ready."""
+    folder = Path(options.data)
     lines = [f"Segue is ready. Data is in {options.data}; Ctrl-C ends it.", f"  collector  {address.url}"]
     if address.sandbox_url is not None:
         lines.append(f"  sandboxes  {address.sandbox_url}")
     if not write_key:
-        return [*lines, "", "No source has a write key yet: describe one in a file and `segue apply FILE`."]
+        apply = pasteable("apply", "FILE", folder=folder)
+        return [*lines, "", f"No source has a write key yet. Describe one in a FILE, then:  {apply}"]
     event = '{"userId": "u1", "event": "Order Completed", "properties": {"revenue": 25.5}}'
     return [
         *lines,
         "",
         "Send an event:",
-        f"  curl -u {write_key}: {address.url}/v1/track -d {shlex.quote(event)}",
-        f"See what became of it:  {shlex.quote(sys.argv[0])} status --data {shlex.quote(options.data)}",
+        f"  curl -u {write_key}: {shlex.quote(address.url + '/v1/track')} -d {shlex.quote(event)}",
+        f"See what became of it:  {pasteable('status', folder=folder)}",
     ]
