@@ -81,4 +81,4 @@ def _default(field: SettingField) -> str:
 
 
 def _description(field: SettingField) -> str:
-    return f"{field.description} (Hidden in Segment's form; ours.)" if field.hidden else field.description
+    return f"{field.description} (Not shown in forms.)" if field.hidden else field.description

@@ -186,5 +186,6 @@ def _written(name: str, value: float) -> str:
     if low.endswith(("_s", "_seconds")) and not low.startswith("requests"):
         return duration_text(round(value * 1000))
     if "bytes" in low or low.startswith("body_") or low.endswith("body_max"):
-        return size_text(int(value)) if value % 1024 == 0 else f"{value:,} bytes"
+        round_in_units = value % 1024**2 == 0 or (value % 1024 == 0 and value < 1024**2)
+        return size_text(int(value)) if round_in_units else f"{value:,} bytes"
     return f"{value:,g}" if isinstance(value, float) else f"{value:,}"

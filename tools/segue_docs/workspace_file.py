@@ -75,7 +75,7 @@ def _type(value: dict[str, Any]) -> str:
         return " or ".join(_type(choice) for choice in value["anyOf"])
     if "$ref" in value:
         name = value["$ref"].rpartition("/")[2]
-        return f"see [{_TITLES.get(name, name)}](#{_TITLES.get(name, name).lower()})"
+        return f"[{_TITLES.get(name, name)}](#{_TITLES.get(name, name).lower()})"
     if value.get("type") == "array":
         return f"list of {_type(value['items'])}"
     return f"{value.get('type', '')} {code(value.get('pattern', ''))}".strip()
