@@ -42,7 +42,7 @@ def loopback_socket(port: int, host: str = "127.0.0.1") -> socket.socket:
         listener.bind((str(address), port))
     except OSError as error:
         listener.close()
-        raise Held(f"port {port} of {address} cannot be had: {error.strerror}") from None
+        raise Held(f"port {port} of {address} cannot be had: {error.strerror}") from error
     listener.listen(1024)
     return listener
 

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 import uvloop
@@ -39,7 +40,7 @@ class Child:
 
     def ready(self, word: Word) -> None:
         """Say to the supervisor that the role is served."""
-        os.write(self.pipes.word, msgspec.json.encode(word) + b"\n")
+        say(self.pipes, word)
         # What was made at start lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -77,14 +78,21 @@ async def run(name: str, options: Options, pipes: Pipes) -> int:
     try:
         await role_of(name)(child)
     except SegueError as error:
-        os.write(pipes.word, msgspec.json.encode(Word(error=str(error))) + b"\n")
+        say(pipes, Word(error=str(error)))
         return 1
     return 0
 
 
+def say(pipes: Pipes, word: Word) -> None:
+    """The child's one word to its supervisor, who no longer listens where another child has ended the start."""
+    with suppress(BrokenPipeError):
+        os.write(pipes.word, msgspec.json.encode(word) + b"\n")
+
+
 def main() -> None:
     """Run the role named by the arguments."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor gets it too, and stops its children in order
+    # The supervisor gets it too, and stops its children in order; it was blocked until now.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o077)
     name, options, pipes = sys.argv[1:4]
     decoded = msgspec.json.decode(options, type=Options), msgspec.json.decode(pipes, type=Pipes)

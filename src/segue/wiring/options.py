@@ -24,7 +24,9 @@ class Options(Struct, frozen=True, kw_only=True):
     single: bool = False
 
     def check(self) -> None:
-        """Raises Invalid where the options do not go together."""
+        """Raises Invalid where the options do not go together, or the host is none."""
+        if not is_address(self.host):
+            raise Invalid(f"{self.host!r} is not an IP address; a listening address is given as one", field="--host")
         if self.demo and not is_loopback(self.host):
             raise Invalid(
                 f"--demo has keys that everybody knows, so it serves this machine only; {self.host} is public",
@@ -46,6 +48,15 @@ class Word(Struct, frozen=True, kw_only=True):
     url: str = ""
     write_key: str = ""
     error: str = ""
+
+
+def is_address(host: str) -> bool:
+    """Whether one can listen on it: an IP address, or `localhost`."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -5,24 +5,64 @@ Rule: where a port was left to us (0), every process of the instance and each of
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
+from pathlib import Path
 
-from segue.core.errors import Held
+from segue.core.errors import Held, Invalid
+
+LISTENING = "0A"
+"""The state of a listener in /proc/net/tcp."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises Held where the port is in use, or the address is none of this machine's."""
+    """A bound socket. Raises Held where the port is in use, Invalid where it is not to be had at all."""
     listener = _socket_for(host)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return _bind(listener, host, port)
 
 
 def keep_free_port(host: str) -> tuple[socket.socket, int]:
-    """A free port of this host; nobody else gets it while the socket is open. Raises Held as `listen` does."""
+    """A free port of this host; nobody else gets it while the socket is open. Raises Invalid as `listen` does."""
     keeper = _bind(_socket_for(host), host, 0)
     # Set only now: the port was to be nobody's, but our own processes may listen on it beside this socket.
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return keeper, int(keeper.getsockname()[1])
+
+
+def holder_of(port: int) -> str:
+    """Who listens on the port, as far as this user may know it: `process 4711 (python3)`, else `another process`."""
+    sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listeners(table, port)}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(str(descriptor.readlink()) in sockets for descriptor in (process / "fd").iterdir()):
+                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+        except OSError:
+            continue  # another user's, or it has ended meanwhile
+    return "another process"
+
+
+def refusal(error: OSError, host: str, port: int, option: str) -> Held | Invalid:
+    """Why the system gives no such port, and what to do. `option` is the one by which the user gives another."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            return Held(f"port {port} of {host} is held by {holder_of(port)}; stop it, or choose another: {option}")
+        case errno.EACCES:
+            return Invalid(f"port {port} is the system's own; choose one from 1024 on", field=option)
+        case errno.EADDRNOTAVAIL:
+            return Invalid(f"{host} is no address of this machine", field="--host")
+        case number:
+            return Invalid(f"cannot listen on {host}: {os.strerror(number or 0)}", field="--host")
+
+
+def _listeners(table: str, port: int) -> list[str]:
+    """The inodes of the sockets that listen on the port."""
+    try:
+        rows = [line.split() for line in Path("/proc/net", table).read_text().splitlines()[1:]]
+    except OSError:
+        return []
+    return [row[9] for row in rows if row[3] == LISTENING and int(row[1].rpartition(":")[2], 16) == port]
 
 
 def _socket_for(host: str) -> socket.socket:
@@ -34,7 +74,5 @@ def _bind(unbound: socket.socket, host: str, port: int) -> socket.socket:
         unbound.bind((host, port))
     except OSError as error:
         unbound.close()
-        raise Held(
-            f"port {port} of {host} cannot be had: {error.strerror}. Stop what uses it, or choose another: --port"
-        ) from None
+        raise refusal(error, host, port, "--port") from None
     return unbound

@@ -50,15 +50,20 @@ class ChildProcess:
         life_read, self._life = os.pipe()
         word_read, word_write = os.pipe()
         pipes = Pipes(life=life_read, word=word_write, wake=self._wake)
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "segue.wiring.child",
-            self.role,
-            msgspec.json.encode(self._options).decode(),
-            msgspec.json.encode(pipes).decode(),
-            pass_fds=tuple(descriptor for descriptor in (life_read, word_write, self._wake) if descriptor >= 0),
-        )
+        # A child is born deaf to Ctrl-C, which goes to the whole group: until it ignores it, it would end with a trace.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "segue.wiring.child",
+                self.role,
+                msgspec.json.encode(self._options).decode(),
+                msgspec.json.encode(pipes).decode(),
+                pass_fds=tuple(descriptor for descriptor in (life_read, word_write, self._wake) if descriptor >= 0),
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         os.close(life_read)
         os.close(word_write)
         try:
@@ -140,6 +145,8 @@ class Supervisor:
             self._children = self._roles(wake_read, wake_write)
             self._listen_to_signals()
             words = await self._start_all()
+            if not words:
+                return 0  # told to stop meanwhile
             collector = words["single" if self._options.single else "collector"]
             sandboxes = words.get("sandboxes")
             address = Address(
@@ -185,6 +192,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop.set)
 
     async def _start_all(self) -> dict[str, Word]:
+        """The words of all children, by role; nothing where it is told to stop before they are ready."""
         starts = [asyncio.create_task(child.start()) for child in self._children]
         stopped = asyncio.create_task(self._stop.wait())
         try:
@@ -194,7 +202,7 @@ class Supervisor:
                 for start in done - {stopped}:
                     start.result()  # a child that cannot serve ends the wait
             if stopped.done():
-                raise Unavailable("stopped before it was ready")
+                return {}
             return {child.role: start.result() for child, start in zip(self._children, starts, strict=True)}
         finally:
             for task in (stopped, *starts):

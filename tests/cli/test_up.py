@@ -1,0 +1,202 @@
+"""`segue up` and `segue sandbox` as a person runs them: what they print can be pasted, Ctrl-C ends them in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from ..instance.running import SLUGS, environment, session_of
+from ..instance.waiting import until
+from .calling import HERE, ended, hint_in, process, segue
+
+CURL = re.compile(r"^ {2}(curl -u .*)$", re.MULTILINE)
+
+
+def shell(line: str, cwd: Path, path: str = "") -> str:
+    """What a line that was printed does when it is pasted there."""
+    found = environment() | {"PATH": f"{path}:{os.environ['PATH']}"}
+    done = subprocess.run(line, shell=True, cwd=cwd, env=found, capture_output=True, text=True, timeout=40, check=False)
+    assert done.returncode == 0, (line, done)
+    return done.stdout
+
+
+def interrupted(running: subprocess.Popen[str], until_it_said: str) -> tuple[int, str]:
+    """Ctrl-C, which goes to the whole group, once it has said something; the exit code and all that it said."""
+    assert running.stdout is not None
+    said = ""
+    while until_it_said not in said:
+        line = running.stdout.readline()
+        assert line, ended(running)
+        said += line
+    os.killpg(running.pid, signal.SIGINT)
+    done = ended(running)
+    return done.code, said + done.out + done.err
+
+
+@pytest.mark.parametrize("more", [[], ["--single"]])
+def test_the_printed_lines_work_when_they_are_pasted(tmp_path, more):
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    running = process("up", "--demo", "--data", "my data", "--port", "0", "--sandbox-port", "0", *more, cwd=folder)
+    assert running.stdout is not None
+    said = ""
+    while " status " not in said:
+        said += running.stdout.readline()
+    (curl,) = CURL.findall(said)
+    assert shell(curl + " --silent", folder) == '{"success": true}'
+    status = hint_in(said, "status")
+
+    def delivered() -> bool:
+        return bool(re.search(r"^plotline .* 1 +1 +0 +0 +0 +0", shell(status, folder), re.MULTILINE))
+
+    until(delivered, "the event of the printed line is delivered")
+    for name in ("collector", "sandboxes"):
+        (url,) = re.findall(rf"^ +{name} +(http://127\.0\.0\.1:\d+)$", said, re.MULTILINE)
+        assert requests.get(url, timeout=10).status_code < 500
+    os.killpg(running.pid, signal.SIGINT)
+    assert (ended(running).code, session_of(running.pid)) == (0, 0)
+
+
+def test_the_hints_name_the_script_as_it_was_called(tmp_path):
+    # As in a checkout that no PATH knows, and as where the shell finds it.
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = folder / "segue"
+    script.write_text(f"#!{sys.executable}\nfrom segue.cli import main\nmain()\n")
+    script.chmod(0o755)
+
+    def called(*arguments: str, path: str = "") -> str:
+        found = environment() | {"PATH": f"{path}:{os.environ['PATH']}"}
+        return subprocess.run(
+            [*arguments, "status", "--data", "no data"], cwd=tmp_path, env=found, capture_output=True, text=True,
+            timeout=30, check=False,
+        ).stderr  # fmt: skip
+
+    words = "Error: --data: there is no Segue in no data; start one with `{} up --data 'no data'`\n"
+    assert called("bin/segue") == words.format("bin/segue")
+    assert called("segue", path=str(folder)) == words.format("segue")
+    assert called(*HERE) == words.format(f"{shlex.quote(sys.executable)} -m segue.cli")
+
+
+@pytest.mark.parametrize("after", [0.0, 0.15, 0.3, 0.5])
+def test_ctrl_c_at_any_moment_of_the_start_leaves_no_trace_and_no_process(tmp_path, after):
+    running = process("up", "--demo", "--data", tmp_path / "data", "--port", "0", "--sandbox-port", "0")
+    until(lambda: (tmp_path / "data" / "locks").exists(), "it has begun")
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.wait(after)
+    os.killpg(running.pid, signal.SIGINT)
+    said = ended(running)
+    assert (said.code, said.err.strip()) in ((0, ""), (130, ""))
+    assert not living(running.pid)
+
+
+def living(session: int) -> list[int]:
+    every = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return [pid for pid in every if session_of(pid) == session]
+
+
+def test_the_sandboxes_alone_say_where_they_are_and_end_by_ctrl_c(tmp_path):
+    running = process("sandbox", "--data", tmp_path / "data", "--port", "0")
+    assert running.stdout is not None
+    (url,) = re.findall(r"http://127\.0\.0\.1:\d+$", running.stdout.readline().strip())
+    for slug in SLUGS:
+        assert requests.get(f"{url}/{slug}/_sandbox/state", timeout=10).status_code == 200
+    os.killpg(running.pid, signal.SIGINT)
+    assert ended(running).code == 0
+
+
+def test_a_port_in_use_is_told_with_its_holder_and_the_option_that_gives_another(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = f"port {port} of 127.0.0.1 is held by process {os.getpid()} ("
+        calls = {
+            "--port": ("up", "--port", port),
+            "--sandbox-port": ("up", "--port", "0", "--sandbox-port", port),
+            "--port ": ("sandbox", "--port", port),
+        }
+        running = [process(*call, "--data", tmp_path / str(name)) for name, call in enumerate(calls.values())]
+        for option, each in zip(calls, running, strict=True):
+            line = ended(each).line
+            assert line.startswith(words)
+            assert line.endswith(f"; stop it, or choose another: {option.strip()}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "nowhere.example"], "--host: 'nowhere.example' is not an IP address"),
+        (["--host", "203.0.113.1"], "--host: 203.0.113.1 is no address of this machine"),
+        (["--workspace", "none.yaml"], "none.yaml: No such file or directory"),
+        (["--data", "/dev/null/data"], "--data: /dev/null/data cannot be made: a file stands in its way"),
+        (["--data", "/dev/null"], "--data: /dev/null cannot be made: a file stands in its way"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line_at_once(tmp_path, arguments, words):
+    assert words in ended(process("up", "--data", tmp_path / "data", "--port", "0", *arguments)).line
+
+
+def test_a_port_that_is_none_is_wrong_usage():
+    for arguments in (["up", "--port", "70000"], ["up", "--sandbox-port", "x"], ["sandbox", "--port", "-1"]):
+        said = segue(*arguments)
+        assert said.code == 2
+        assert arguments[1] in said.err
+
+
+WITHOUT_RIGHTS = """
+    import ctypes, os, sys
+    for right in (1, 2, 10):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE: who is not root lacks them
+        ctypes.CDLL(None).prctl(24, right, 0, 0, 0)
+    os.execv(sys.executable, [sys.executable, "-m", "segue.cli", *sys.argv[1:]])
+"""
+
+
+def without_rights(*arguments: object) -> str:
+    """The one line of an error of a process to which the modes of files apply, even where we are root."""
+    code = textwrap.dedent(WITHOUT_RIGHTS)
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    return ended(running).line
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder in which nothing can be made, and which holds one that cannot be looked into."""
+    folder = tmp_path / "locked"
+    (folder / "closed").mkdir(parents=True)
+    (folder / "closed" / "control.db").touch()
+    (folder / "closed").chmod(0)
+    folder.chmod(0o500)
+    yield folder
+    folder.chmod(0o700)
+    (folder / "closed").chmod(0o700)
+
+
+@pytest.mark.parametrize("words", [["up", "--port", "0"], ["sandbox", "--port", "0"]])
+def test_a_folder_that_may_not_be_made_is_one_line(locked, words):
+    line = without_rights(*words, "--data", locked / "data")
+    assert line == f"--data: {locked}/data cannot be made: Permission denied"
+
+
+@pytest.mark.parametrize("words", [["status"], ["doctor"], ["tail"], ["export"], ["explain", "m"], ["redrive", "hook"]])
+def test_a_folder_that_may_not_be_read_is_one_line(locked, words):
+    assert "Permission denied" in without_rights(*words, "--data", locked / "closed")
+
+
+def test_a_port_that_belongs_to_the_system_is_told_as_that(tmp_path):
+    if Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().strip() == "0":
+        pytest.skip("this machine lets everybody listen on every port")
+    line = without_rights("up", "--port", "81", "--data", tmp_path / "data")
+    assert line == "--port: port 81 is the system's own; choose one from 1024 on"
