@@ -7,7 +7,7 @@ import json
 import random
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -139,14 +139,18 @@ def load_on(
         load.stop()
 
 
-def compare(instance: Instance, load: Load) -> None:
-    """What every sandbox holds is what was acknowledged: none missing, none twice, each user's events in order."""
+def compare(instance: Instance, load: Load, *, besides: Collection[str] = (), vendors: Collection[str] = SLUGS) -> None:
+    """What every sandbox holds is what was acknowledged: none missing, none twice, each user's events in order.
+
+    `besides` are ids of events that others have sent.
+    """
     acknowledged, sent = load.acknowledged, load.sent
-    for slug in SLUGS:
-        vendor = instance.vendor(slug)
-        state = vendor.state()
-        tracks = [message for row in state[TRACKS_IN[slug]] for message in row["messageIds"]]
-        users = [message for row in state[USERS_IN[slug]] for message in row["messageIds"]] if slug in USERS_IN else []
+    for slug in vendors:
+        state = instance.vendor(slug).state()
+        tracks, users = (
+            [message for row in state.get(table, []) for message in row["messageIds"] if message not in besides]
+            for table in (TRACKS_IN[slug], USERS_IN.get(slug, ""))
+        )
         held = {*tracks, *users}
         missing = [message for message in acknowledged if message not in held]
         assert not missing, f"{slug} never got {len(missing)} of {len(acknowledged)}: {missing[:10]}"
