@@ -13,7 +13,6 @@ from structlog.typing import FilteringBoundLogger
 
 from segue.control.status import unread_state
 from segue.core.clock import Clock
-from segue.core.errors import SegueError
 from segue.log import Dropped, LogWriter
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore
@@ -58,6 +57,7 @@ class Housekeeping:
         self._clock = clock
         self._lines = lines
         self._trouble: str | None = None
+        self.look_s = LOOK_AT_DISK_S
         self.free_bytes = shutil.disk_usage(folder).free
 
     def disk_ok(self) -> bool:
@@ -65,39 +65,43 @@ class Housekeeping:
         return self.free_bytes >= self._floor
 
     async def run(self) -> None:
-        """Look after the log until cancelled."""
+        """Look after the log until cancelled. What goes wrong is said, and tried again: the disk must be watched on."""
         loop = asyncio.get_running_loop()
-        retain_at = loop.time() + RETENTION_S
+        tidy_at = loop.time() + RETENTION_S
         while True:
-            await asyncio.sleep(LOOK_AT_DISK_S)
-            was_ok = self.disk_ok()
-            self.free_bytes = shutil.disk_usage(self._folder).free
-            if was_ok != self.disk_ok():
-                say = self._lines.warning if was_ok else self._lines.info
-                say("disk is short: events are refused" if was_ok else "disk has room again", free=self.free_bytes)
-            if self.free_bytes < 2 * self._floor or loop.time() >= retain_at:
-                retain_at = loop.time() + RETENTION_S
-                await asyncio.to_thread(self._drop)
+            await asyncio.sleep(self.look_s)
+            try:
+                self._look_at_disk()
+                if self.free_bytes < 2 * self._floor or loop.time() >= tidy_at:
+                    tidy_at = loop.time() + RETENTION_S
+                    await asyncio.to_thread(self.tidy)
+            except Exception as error:  # the edge of a task that nobody waits for
+                self._complain(f"{type(error).__name__}: {error}")
 
-    def _drop(self) -> None:
-        try:
-            end = self._log.ends().offset
-            passed = passed_by_all(self._control.snapshot(), self._state.destinations(), end)
-            self._say(
-                self._log.retain(passed=passed, keep_ms=self._keep_ms, now_ms=self._clock.now_ms()), "kept long enough"
-            )
-            for _ in range(EARLY_DROPS_AT_ONCE):
-                if shutil.disk_usage(self._folder).free >= 2 * self._floor:
-                    break
-                if not self._drop_early(passed):
-                    break
-        except SegueError as error:
-            self._lines.warning("log not tidied", error=str(error))
-        trouble = self._log.trouble
-        if trouble != self._trouble:
-            self._trouble = trouble
-            if trouble is not None:
-                self._lines.warning("log maintenance fails", error=trouble)
+    def _look_at_disk(self) -> None:
+        was_ok = self.disk_ok()
+        self.free_bytes = shutil.disk_usage(self._folder).free
+        if was_ok != self.disk_ok():
+            say = self._lines.warning if was_ok else self._lines.info
+            say("disk is short: events are refused" if was_ok else "disk has room again", free=self.free_bytes)
+
+    def tidy(self) -> None:
+        """Drop what may go. Raises what the log and the state raise."""
+        end = self._log.ends().offset
+        passed = passed_by_all(self._control.snapshot(), self._state.destinations(), end)
+        self._say(
+            self._log.retain(passed=passed, keep_ms=self._keep_ms, now_ms=self._clock.now_ms()), "kept long enough"
+        )
+        for _ in range(EARLY_DROPS_AT_ONCE):
+            if shutil.disk_usage(self._folder).free >= 2 * self._floor or not self._drop_early(passed):
+                break
+        self._complain(self._log.trouble)
+
+    def _complain(self, trouble: str | None) -> None:
+        """A line for a trouble that was not there before; not one twice a second."""
+        if trouble != self._trouble and trouble is not None:
+            self._lines.warning("log not tidied", error=trouble)
+        self._trouble = trouble
 
     def _drop_early(self, passed: int) -> bool:
         """Drop one piece for the disk's sake; False where nothing may go."""
