@@ -18,7 +18,7 @@ from bench.report import Row, middle
 ROUNDS = 15
 SECONDS = 1.0
 WARM_UP_SECONDS = 0.4
-LOAD_CPU_MOST = 0.9
+UNUSED_MOST = 0.1
 
 CASES = (
     ("batch", "/v1/batch", BATCH_EVENTS, 0.40, "batches of 20 events: events/s, of those with nothing appended"),
@@ -32,19 +32,24 @@ def measure(extent: Extent) -> list[Row]:
     for name, path, events, limit, what in CASES:
         found = _rounds(extent, path=path, events=events)
         rates = {server: [_rate(one, events) for one in results] for server, results in found.items()}
-        share = {server: _load_share(results) for server, results in found.items()}
-        for server, taken in share.items():
-            if taken > LOAD_CPU_MOST:
-                tell(f"  the load took {taken:.0%} of its core against `{server}`: its figure may be the load's")
         detail = {
             "events_per_second": {server: middle(values) for server, values in rates.items()},
             "server_cpu_us_per_event": {server: _cpu_us(results, events) for server, results in found.items()},
-            "load_cpu_share": share,
+            "load_cpu_share": {server: _share_of_load(results) for server, results in found.items()},
+            "unused_share_of_core": {server: _unused(results) for server, results in found.items()},
             "rounds": rates,
         }
-        ratio = {server: _ratio(rates["segue"], values) for server, values in rates.items()}
-        rows.append(Row(row=f"collect-{name}", what=what, value=ratio["stamp"], limit=limit, detail=detail))
-        rows.append(Row(row=f"collect-{name}", what="the same, of a handler that does nothing", value=ratio["nothing"]))
+        for server in ("stamp", "nothing"):
+            if _unused(found[server]) > UNUSED_MOST:
+                tell(f"  {path}, {server}: {_unused(found[server]):.0%} of the core unused: the load was the limit")
+        of_stamp, of_nothing = (_ratio(rates["segue"], rates[server]) for server in ("stamp", "nothing"))
+        by_cpu = _cpu_us(found["stamp"], events) / _cpu_us(found["segue"], events)
+        row = f"collect-{name}"
+        rows += [
+            Row(row=row, what=what, value=of_stamp, limit=limit, detail=detail),
+            Row(row=row, what="the same by CPU time, without what is waited for", value=by_cpu),
+            Row(row=row, what="the same, of a handler that does nothing", value=of_nothing),
+        ]
     return rows
 
 
@@ -63,12 +68,9 @@ def _rounds(extent: Extent, *, path: str, events: int) -> dict[str, list[LoadRes
         }
         for number in range(extent.rounds(ROUNDS)):
             for server, (port, process) in servers.items():
-                spec = LoadSpec(port=port, server=process, path=path, events=events, seconds=extent.seconds(SECONDS))
-                result = load(spec)
-                results[server].append(result)
-                tell(
-                    f"  {path} round {number + 1}, {server}: {result.requests * events / result.seconds:,.0f} events/s"
-                )
+                results[server].append(load(_spec(port, process, path, events)))
+            shown = ", ".join(f"{server} {_rate(done[-1], events):,.0f}" for server, done in results.items())
+            tell(f"  {path} round {number + 1}, events/s: {shown}")
         if collector.process.poll() is not None:
             raise Failed("the collector ended")
     return results
@@ -89,8 +91,13 @@ def _cpu_us(results: list[LoadResult], events: int) -> float:
     return middle([one.server_cpu_seconds / (one.requests * events) * 1e6 for one in results])
 
 
-def _load_share(results: list[LoadResult]) -> float:
-    return max(one.load_cpu_seconds / one.seconds for one in results)
+def _share_of_load(results: list[LoadResult]) -> float:
+    return middle([one.load_cpu_seconds / one.seconds for one in results])
+
+
+def _unused(results: list[LoadResult]) -> float:
+    """How much of the server's core nobody used: of a server that waits for nothing, none."""
+    return middle([1 - (one.server_cpu_seconds + one.others_seconds) / one.seconds for one in results])
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> float:
