@@ -10,19 +10,22 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
-from threading import Condition, Event, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import NamedTuple
 
 from segue.core.errors import OffsetExpired, SegueError
 from segue.log.message_ids import MessageIds
 from segue.log.message_index import Breathe, MessageIndex
 from segue.log.message_indexes import MessageIndexes
-from segue.log.segment import connect, is_busy, list_segments, named_errors, seal, segment_path
+from segue.log.segment import PAGE_BYTES, connect, is_busy, list_segments, named_errors, seal, segment_path
 from segue.log.sqlite_reader import SQLiteLogReader
 
 RETIRED_MAX = 4
 _PAUSE_SECONDS = 0.001  # after each slice of work, so that the threads that serve requests get the GIL
 _RETRY_SECONDS = 1.0
+_WAL_MOST_BYTES = 16 * 2**20
+_LOCK_SECONDS = 0.2
+_CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
 class Retired(NamedTuple):
@@ -40,16 +43,27 @@ class _Stopped(Exception):  # noqa: N818 - no error: the keeper is told to end
 
 
 class Keeper:
-    """Started when made. `records` gives it the ids of a segment whose index turns out to be damaged."""
+    """Started when made. `records` gives it the ids of a segment whose index turns out to be damaged.
+
+    `appending` is held while an append runs.
+    """
 
     def __init__(
-        self, folder: Path, indexes: MessageIndexes, unsealed: Iterable[int], records: SQLiteLogReader
+        self,
+        folder: Path,
+        indexes: MessageIndexes,
+        unsealed: Iterable[int],
+        *,
+        records: SQLiteLogReader,
+        appending: Lock,
     ) -> None:
         self._folder = folder
         self._indexes = indexes
         self._records = records
+        self._appending = appending
         self._unsealed = list(unsealed)
         self._held: set[int] = set()
+        self._rounds = 0
         self._unverified = list(indexes.files)
         self._lost: list[tuple[int, int]] = []
         self._checkpoint_of: int | None = None
@@ -63,12 +77,6 @@ class Keeper:
         self._thread = Thread(target=self._run, name="segue-log-keeper", daemon=True)
         self._thread.start()
 
-    @property
-    def unsealed(self) -> frozenset[int]:
-        """First offsets of the full segments that still have a WAL."""
-        with self._changed:
-            return frozenset(self._unsealed)
-
     def checkpoint(self, first: int) -> None:
         """Ask for a checkpoint of the active segment."""
         with self._changed:
@@ -81,7 +89,7 @@ class Keeper:
             self.retired += (retired,)
             if retired.connection is not None:
                 self._unsealed.append(retired.first)
-            self._held.clear()
+            self._try_held_again()
             self._checkpoint_of = None
             self._wake()
 
@@ -93,7 +101,7 @@ class Keeper:
     def settle(self, timeout_seconds: float) -> bool:
         """Wait until nothing is left to do but what readers hold up; False where it is not so by then."""
         with self._changed:
-            self._held.clear()
+            self._try_held_again()
             self._paused = False
             self._wake()
             return self._changed.wait_for(lambda: self._idle and not self._paused, timeout_seconds)
@@ -109,6 +117,10 @@ class Keeper:
             if retired.connection is not None:
                 retired.connection.close()
 
+    def _try_held_again(self) -> None:
+        self._held.clear()
+        self._rounds += 1
+
     def _wake(self) -> None:
         self._idle = False
         self._changed.notify_all()
@@ -123,6 +135,7 @@ class Keeper:
                     self._idle = True
                     self._changed.notify_all()
                     self._wait()
+                    self._idle = False
                     continue
             try:
                 task()
@@ -141,9 +154,9 @@ class Keeper:
         if self._paused:
             self._changed.wait_for(lambda: self._closing.is_set() or not self._paused, _RETRY_SECONDS)
             self._paused = False
-            self._held.clear()
+            self._try_held_again()
         elif not self._changed.wait(_RETRY_SECONDS if self._held else None):
-            self._held.clear()
+            self._try_held_again()
 
     def _next_task(self) -> Callable[[], None] | None:
         if self._checkpoint_of is not None:
@@ -176,7 +189,10 @@ class Keeper:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
-        """Copy the WAL's pages, then have the writer begin it anew; only the second, short step can hold it up."""
+        """Copy the WAL's pages to the file; a commit that finds all of them copied begins the WAL anew.
+
+        Appends are held up, for the few pages that came last, only where they leave no gap and the WAL grows long.
+        """
         with self._changed:
             first, self._checkpoint_of = self._checkpoint_of, None
         if first is None:
@@ -188,8 +204,14 @@ class Keeper:
                 self._checkpointer = (first, connect(path, "mode=rw", busy_seconds=0.05))
             connection = self._checkpointer[1]
             try:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                connection.execute(_CHECKPOINT).fetchone()
+                # Again, for what was appended meanwhile: it is little, and mostly nothing is appended during this.
+                _, frames, _ = connection.execute(_CHECKPOINT).fetchone()
+                if frames * PAGE_BYTES > _WAL_MOST_BYTES and self._appending.acquire(timeout=_LOCK_SECONDS):
+                    try:
+                        connection.execute(_CHECKPOINT).fetchone()
+                    finally:
+                        self._appending.release()
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
@@ -214,7 +236,7 @@ class Keeper:
 
     def _seal(self) -> None:
         """Seal the oldest full segment that no reader holds open in its unsealed state."""
-        first = next(first for first in self._unsealed if first not in self._held)
+        first, round_begun = next(first for first in self._unsealed if first not in self._held), self._rounds
         try:
             done = seal(segment_path(self._folder, first))
         except FileNotFoundError:
@@ -222,7 +244,7 @@ class Keeper:
         with self._changed:
             if done:
                 self._unsealed.remove(first)
-            else:
+            elif round_begun == self._rounds:
                 self._held.add(first)
 
     def _verify(self) -> None:
@@ -237,6 +259,9 @@ class Keeper:
     def _index_lost(self) -> None:
         """Make a segment's part of a damaged index again."""
         first, end = self._lost[0]
+        if self._indexes.covers(first, end):
+            del self._lost[0]
+            return
         try:
             ids = self._records.message_ids(first, end, self._breathe)
             newest_ms = self._records.stamps([end - 1])[0][2]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from segue.core.errors import OffsetExpired
 from segue.core.event import Event, Record
 from segue.log import LogReader
 
@@ -36,7 +37,9 @@ class Tail:
             if len(block) < BLOCK and block[-1][0].offset < offset:
                 self._extend(block, offset)
         first = block[0][0].offset if block else offset
-        return block[offset - first :] if offset > first else block[:]
+        if offset < first:
+            raise OffsetExpired(first)  # its beginning was gone already when the block was read
+        return block[offset - first :]
 
     def get(self, offsets: list[int]) -> list[Decoded]:
         """These records, without those that are no longer held."""
