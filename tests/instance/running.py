@@ -16,6 +16,7 @@ from typing import Any
 
 import requests
 
+from segue.control.poke import poke
 from segue.wiring.clock import SystemClock
 from segue.wiring.instance import Address
 from segue.wiring.instance import Instance as Folder
@@ -207,6 +208,10 @@ class Instance:
         """`segue apply` of this text, as a user does it while the server runs."""
         self.file.write_text(workspace)
         return self.cli("apply", str(self.file))
+
+    def poke(self) -> None:
+        """Tell it that control has changed."""
+        assert poke(self.data)
 
     def status(self) -> dict[str, Any]:
         """The object of `segue status --json`."""

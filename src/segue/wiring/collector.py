@@ -35,6 +35,7 @@ from segue.state.quarantine import Quarantine
 from segue.wiring.child import Child
 from segue.wiring.clock import SystemClock
 from segue.wiring.demo import demo_workspace
+from segue.wiring.following import Following
 from segue.wiring.housekeeping import Housekeeping
 from segue.wiring.instance import Instance
 from segue.wiring.metrics import InstanceMetrics
@@ -114,7 +115,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
         parts = CollectorParts(child.options, settings, clock, stack)
         listener = await patiently(lambda: listen(child.options.host, child.options.port))
         metrics, limits = CollectMetrics(), settings.collect.limits()
-        followers = SocketServer(parts.instance.folder, reload=lambda: reload())
+        followers = SocketServer(parts.instance.folder, reload=lambda: following.now())
 
         def appended(_ends: Ends) -> None:
             wake.events()
@@ -147,6 +148,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             app.keys = source_keys(parts.control)
             wake.control()
 
+        following = Following(reload, child.log)
         server = await serve(app, listener, limits=limits, metrics=metrics)
         await followers.start()
         tidying = asyncio.get_running_loop().create_task(house.run())
@@ -155,6 +157,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
         try:
             yield Word(url=url_of(child.options.host, server.port), write_key=first_write_key(parts.control))
         finally:
+            following.close()
             await server.close()
             await committer.close()
             await followers.close()

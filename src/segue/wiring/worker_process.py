@@ -21,11 +21,13 @@ from segue.state.control import ControlStore
 from segue.state.deliveries import DeliveryReader, DeliveryWriter
 from segue.wiring.child import Child
 from segue.wiring.clock import SystemClock
+from segue.wiring.following import Following
 from segue.wiring.instance import Instance
 from segue.wiring.options import Options, Word
 from segue.wiring.worker import Worker
 
 EVENTS, CONTROL = b"e", b"c"
+PIPE_BYTES = 65_536
 
 
 def policy_of(options: Options, settings: Settings) -> AddressPolicy:
@@ -73,12 +75,14 @@ async def serve_worker(child: Child) -> None:
     """Deliver until told to stop."""
     async with running_worker(child, SystemClock()) as worker:
         loop = asyncio.get_running_loop()
+        following = Following(worker.reload, child.log)
 
         def woken() -> None:
             with suppress(BlockingIOError):
-                said = os.read(child.pipes.wake, 65_536)
-                if CONTROL in said:
-                    worker.reload()
+                said = os.read(child.pipes.wake, PIPE_BYTES)
+                # A pipe that was full had no room for a word about control.
+                if CONTROL in said or len(said) == PIPE_BYTES:
+                    following.now()
                 else:
                     worker.grown()
 
@@ -86,3 +90,4 @@ async def serve_worker(child: Child) -> None:
         child.ready(Word())
         await child.stop.wait()
         loop.remove_reader(child.pipes.wake)
+        following.close()
