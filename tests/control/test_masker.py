@@ -55,6 +55,12 @@ def test_a_longer_secret_is_masked_whole_where_it_begins_with_a_shorter():
     assert Masker(["abcdef", "abcdefghij"]).mask_text("abcdefghij abcdefgh") == f"{MASK} {MASK}gh"
 
 
+def test_the_credential_of_a_header_is_masked_without_its_scheme_too():
+    masker = Masker(["Bearer hunter2", "two words"])
+    assert masker.mask_text("Authorization: Bearer hunter2") == f"Authorization: {MASK}"
+    assert masker.mask_text("no such token: hunter2; words") == f"no such token: {MASK}; words"
+
+
 def test_a_short_secret_is_masked_only_as_the_user_of_basic_authentication():
     basic = b64encode(b"abc:").decode()
     assert Masker(["abc"]).mask_text(f"abc Basic {basic}") == f"abc Basic {MASK}"

@@ -17,6 +17,9 @@ MASK = "***"
 SHORTEST = 4
 """A shorter secret is masked only inside `base64(secret:)`: by value it would blot out ordinary words."""
 
+_SCHEME = re.compile(r"(?:basic|bearer|token|apikey) +(\S+)", re.IGNORECASE)
+"""A header's value of which only the second word is the secret: it may come back without the first."""
+
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 
 
@@ -24,7 +27,8 @@ class Masker:
     """Masks a fixed set of secrets in texts and bytes. Safe to use from any thread."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = sorted({form for secret in secrets if secret for form in _forms(secret)}, key=len, reverse=True)
+        known = {each for secret in secrets for each in _with_credential(secret) if each}
+        forms = sorted({form for secret in known for form in _forms(secret)}, key=len, reverse=True)
         # Whatever holds a long form also holds the short one inside it: only those are looked for at first.
         probes = [form for form in forms if not any(short in form for short in forms if short != form)]
         self._text_probes = tuple(probes)
@@ -57,6 +61,11 @@ class Masker:
             if value:
                 text = text.replace(value, MASK)
         return text
+
+
+def _with_credential(secret: str) -> tuple[str, ...]:
+    found = _SCHEME.fullmatch(secret)
+    return (secret, found[1]) if found else (secret,)
 
 
 def _encoded(text: str) -> bytes:
