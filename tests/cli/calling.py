@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,23 +67,66 @@ def succeeded(*arguments: object, stdin: str | bytes = "", **environ: str) -> Sa
     return said
 
 
-def process(*arguments: object, cwd: Path | None = None, **environ: str) -> subprocess.Popen[str]:
-    """`segue ARGUMENTS` as a process of its own session, with a pipe for each stream."""
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [*HERE, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True,
-        errors="replace", env=environment(**environ), start_new_session=True, cwd=cwd,
-    )  # fmt: skip
+class Running:
+    """`segue ARGUMENTS` as a process in a session of its own, with a pipe for each stream."""
+
+    def __init__(self, arguments: tuple[object, ...], cwd: Path | None, environ: dict[str, str], stdin: int) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [*HERE, *map(str, arguments)], stdin=stdin, stdout=pipe, stderr=pipe, text=True, errors="replace",
+            env=environment(**environ), start_new_session=True, cwd=cwd,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.stdout = self.process.stdout
+        self._read = ""
+
+    def line(self) -> str:
+        """The next line that it prints."""
+        line = self.stdout.readline()
+        assert line, self.ended()
+        self._read += line
+        return line
+
+    def until(self, words: str) -> str:
+        """All that it has printed when a line holds these words."""
+        while words not in self._read:
+            self.line()
+        return self._read
+
+    def interrupted(self) -> Said:
+        """Ctrl-C, which goes to the whole group; then as `ended`."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.ended()
+
+    def ended(self) -> Said:
+        """Wait for its end; what it has said in all."""
+        if self.stdout.closed:
+            self.process.stdout = None
+        out, err = self.process.communicate(timeout=40)
+        return Said(self.process.returncode, self._read + (out or ""), err)
 
 
-def ended(running: subprocess.Popen[str]) -> Said:
-    """A process to its end."""
-    out, err = running.communicate(timeout=40)
-    return Said(running.returncode, out, err)
+@contextmanager
+def begun(
+    *arguments: object, cwd: Path | None = None, stdin: int = subprocess.DEVNULL, **environ: str
+) -> Iterator[Running]:
+    """`segue ARGUMENTS`, under way for the block."""
+    running = Running(arguments, cwd, environ, stdin)
+    with running.process:
+        try:
+            yield running
+        finally:
+            running.process.kill()
+
+
+def process(*arguments: object, cwd: Path | None = None, **environ: str) -> Said:
+    """`segue ARGUMENTS` as a process of its own, to its end."""
+    with begun(*arguments, cwd=cwd, **environ) as running:
+        return running.ended()
 
 
 def hint_in(text: str, word: str) -> str:
     """The command line to be pasted that begins with `... segue WORD`, between backticks or after a colon."""
-    found = re.search(rf"(?:`|: {{2}})((?:\S+/)?\S+(?: -m segue\.cli)? {word} [^`\n]*)", text)
+    found = re.search(rf"(?:`|: {{1,2}})((?:\S+/)?\S+(?: -m segue\.cli)? {word} [^`\n]*)", text)
     assert found is not None, text
     return found[1]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ import requests
 
 from ..instance.running import SLUGS, environment, session_of
 from ..instance.waiting import until
-from .calling import HERE, ended, hint_in, process, segue
+from .calling import HERE, Said, begun, hint_in, process, segue
 
 CURL = re.compile(r"^ {2}(curl -u .*)$", re.MULTILINE)
 
@@ -31,41 +31,26 @@ def shell(line: str, cwd: Path, path: str = "") -> str:
     return done.stdout
 
 
-def interrupted(running: subprocess.Popen[str], until_it_said: str) -> tuple[int, str]:
-    """Ctrl-C, which goes to the whole group, once it has said something; the exit code and all that it said."""
-    assert running.stdout is not None
-    said = ""
-    while until_it_said not in said:
-        line = running.stdout.readline()
-        assert line, ended(running)
-        said += line
-    os.killpg(running.pid, signal.SIGINT)
-    done = ended(running)
-    return done.code, said + done.out + done.err
-
-
 @pytest.mark.parametrize("more", [[], ["--single"]])
 def test_the_printed_lines_work_when_they_are_pasted(tmp_path, more):
     folder = tmp_path / "with a space"
     folder.mkdir()
-    running = process("up", "--demo", "--data", "my data", "--port", "0", "--sandbox-port", "0", *more, cwd=folder)
-    assert running.stdout is not None
-    said = ""
-    while " status " not in said:
-        said += running.stdout.readline()
-    (curl,) = CURL.findall(said)
-    assert shell(curl + " --silent", folder) == '{"success": true}'
-    status = hint_in(said, "status")
+    ports = ["--port", "0", "--sandbox-port", "0"]
+    with begun("up", "--demo", "--data", "my data", *ports, *more, cwd=folder) as running:
+        said = running.until(" status ")
+        (curl,) = CURL.findall(said)
+        assert shell(curl + " --silent", folder) == '{"success": true}'
+        status = hint_in(said, "status")
 
-    def delivered() -> bool:
-        return bool(re.search(r"^plotline .* 1 +1 +0 +0 +0 +0", shell(status, folder), re.MULTILINE))
+        def delivered() -> bool:
+            return bool(re.search(r"^plotline +on +1 +1 +0 +0 +0 +0", shell(status, folder), re.MULTILINE))
 
-    until(delivered, "the event of the printed line is delivered")
-    for name in ("collector", "sandboxes"):
-        (url,) = re.findall(rf"^ +{name} +(http://127\.0\.0\.1:\d+)$", said, re.MULTILINE)
-        assert requests.get(url, timeout=10).status_code < 500
-    os.killpg(running.pid, signal.SIGINT)
-    assert (ended(running).code, session_of(running.pid)) == (0, 0)
+        until(delivered, "the event of the printed line is delivered")
+        for name in ("collector", "sandboxes"):
+            (url,) = re.findall(rf"^ +{name} +(http://127\.0\.0\.1:\d+)$", said, re.MULTILINE)
+            assert requests.get(url, timeout=10).status_code < 500
+        assert running.interrupted().code == 0
+        assert not living(running.process.pid)
 
 
 def test_the_hints_name_the_script_as_it_was_called(tmp_path):
@@ -91,14 +76,14 @@ def test_the_hints_name_the_script_as_it_was_called(tmp_path):
 
 @pytest.mark.parametrize("after", [0.0, 0.15, 0.3, 0.5])
 def test_ctrl_c_at_any_moment_of_the_start_leaves_no_trace_and_no_process(tmp_path, after):
-    running = process("up", "--demo", "--data", tmp_path / "data", "--port", "0", "--sandbox-port", "0")
-    until(lambda: (tmp_path / "data" / "locks").exists(), "it has begun")
-    with pytest.raises(subprocess.TimeoutExpired):
-        running.wait(after)
-    os.killpg(running.pid, signal.SIGINT)
-    said = ended(running)
-    assert (said.code, said.err.strip()) in ((0, ""), (130, ""))
-    assert not living(running.pid)
+    arguments = ["up", "--demo", "--data", tmp_path / "data", "--port", "0", "--sandbox-port", "0"]
+    with begun(*arguments) as running:
+        until(lambda: (tmp_path / "data" / "locks").exists(), "it has begun")
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(after)
+        said = running.interrupted()
+        assert (said.code, said.err.strip()) in ((0, ""), (130, ""))
+        assert not living(running.process.pid)
 
 
 def living(session: int) -> list[int]:
@@ -107,13 +92,11 @@ def living(session: int) -> list[int]:
 
 
 def test_the_sandboxes_alone_say_where_they_are_and_end_by_ctrl_c(tmp_path):
-    running = process("sandbox", "--data", tmp_path / "data", "--port", "0")
-    assert running.stdout is not None
-    (url,) = re.findall(r"http://127\.0\.0\.1:\d+$", running.stdout.readline().strip())
-    for slug in SLUGS:
-        assert requests.get(f"{url}/{slug}/_sandbox/state", timeout=10).status_code == 200
-    os.killpg(running.pid, signal.SIGINT)
-    assert ended(running).code == 0
+    with begun("sandbox", "--data", tmp_path / "data", "--port", "0") as running:
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+$", running.line().strip())
+        for slug in SLUGS:
+            assert requests.get(f"{url}/{slug}/_sandbox/state", timeout=10).status_code == 200
+        assert running.interrupted().code == 0
 
 
 def test_a_port_in_use_is_told_with_its_holder_and_the_option_that_gives_another(tmp_path):
@@ -125,11 +108,16 @@ def test_a_port_in_use_is_told_with_its_holder_and_the_option_that_gives_another
             "--sandbox-port": ("up", "--port", "0", "--sandbox-port", port),
             "--port ": ("sandbox", "--port", port),
         }
-        running = [process(*call, "--data", tmp_path / str(name)) for name, call in enumerate(calls.values())]
-        for option, each in zip(calls, running, strict=True):
-            line = ended(each).line
-            assert line.startswith(words)
-            assert line.endswith(f"; stop it, or choose another: {option.strip()}")
+        with ExitStack() as stack:
+            folders = (tmp_path / str(number) for number in range(3))
+            running = [
+                stack.enter_context(begun(*call, "--data", folder))
+                for call, folder in zip(calls.values(), folders, strict=True)
+            ]
+            for option, each in zip(calls, running, strict=True):
+                line = each.ended().line
+                assert line.startswith(words)
+                assert line.endswith(f"; stop it, or choose another: {option.strip()}")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +131,7 @@ def test_a_port_in_use_is_told_with_its_holder_and_the_option_that_gives_another
     ],
 )
 def test_what_cannot_be_served_is_one_line_at_once(tmp_path, arguments, words):
-    assert words in ended(process("up", "--data", tmp_path / "data", "--port", "0", *arguments)).line
+    assert words in process("up", "--data", tmp_path / "data", "--port", "0", *arguments).line
 
 
 def test_a_port_that_is_none_is_wrong_usage():
@@ -163,12 +151,9 @@ WITHOUT_RIGHTS = """
 
 def without_rights(*arguments: object) -> str:
     """The one line of an error of a process to which the modes of files apply, even where we are root."""
-    code = textwrap.dedent(WITHOUT_RIGHTS)
-    running = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], env=environment(), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    return ended(running).line
+    command = [sys.executable, "-c", textwrap.dedent(WITHOUT_RIGHTS), *map(str, arguments)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=30, check=False)
+    return Said(done.returncode, done.stdout, done.stderr).line
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from segue.cli.group import ORDER
 from segue.cli.group import segue as command
 
 from ..instance.running import environment
-from .calling import HERE, ended, process, segue, succeeded
+from .calling import HERE, process, segue, succeeded
 
 
 def test_no_arguments_show_the_help():
@@ -31,7 +31,8 @@ def test_every_command_of_the_help_has_a_whole_sentence_in_the_order_of_use():
 def test_help_shows_what_help_behind_a_command_shows():
     assert succeeded("help").out == succeeded("--help").out
     assert succeeded("help", "replay").out == succeeded("replay", "--help").out
-    assert succeeded("help", "destinations", "test").out == succeeded("destinations", "test", "-h").out
+    assert succeeded("help", "destinations", "test").out == succeeded("destinations", "test", "--help").out
+    assert process("destinations", "test", "-h").out.startswith("Usage: segue destinations test")
     assert "No such command 'destroy'" in segue("help", "destroy").err
 
 
@@ -75,7 +76,7 @@ def test_a_misspelt_setting_stops_every_command_and_gets_a_suggestion(tmp_path):
 def test_an_argument_that_is_not_utf_8_is_one_line(tmp_path):
     bad = os.fsdecode(b"\xff")
     for arguments in (["up", "--data", tmp_path / bad], ["apply", tmp_path / bad, "--data", tmp_path]):
-        said = ended(process(*arguments))
+        said = process(*arguments)
         assert said.code == 1
         assert said.err.count("\n") == 1
 
@@ -94,7 +95,7 @@ def test_output_into_a_pipe_that_nobody_reads_is_no_error():
 def test_what_the_terminal_cannot_show_is_shown_by_its_number(tmp_path):
     file = tmp_path / "file.yaml"
     file.write_text("workspace: {name: Größe 🎉, slug: demo}\n")
-    said = ended(process("plan", file, "--data", tmp_path / "none", PYTHONIOENCODING="latin-1"))
+    said = process("plan", file, "--data", tmp_path / "none", PYTHONIOENCODING="latin-1")
     assert said.code == 0
     assert "\\U0001f389" in said.out
 

@@ -36,6 +36,7 @@ In every answer, at any moment and under load, each destination's numbers add up
 STATUS: dict[str, str] = {
     "sources": "One entry for each source.",
     "destinations": "One entry for each destination.",
+    "unknown_keys": "What came with a write key that no source has: `dropped` as of a source. Ours.",
     "stages": "What reads the log, each with its `name` and the largest `lag` in it.",
     "name": "The stage.",
     "slug": "The slug of the source or the destination.",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
+from typing import Any
 
 import click
 
@@ -19,15 +21,18 @@ from segue.cli.group import data_option, instance_of, segue, settings_of
 def status(as_json: bool, data: str | None) -> None:
     """Show every source and destination in numbers that add up."""
     from segue.wiring.clock import SystemClock
+    from segue.wiring.hints import pasteable
     from segue.wiring.texts import status_lines
     from segue.wiring.views import open_views
 
-    with open_views(instance_of(settings_of(data)), SystemClock()) as views:
+    instance = instance_of(settings_of(data))
+    with open_views(instance, SystemClock()) as views:
         found = views.status()
     if as_json:
         click.echo(json.dumps(found))
-    else:
-        click.echo("\n".join(status_lines(found)))
+        return
+    paste = partial(pasteable, folder=instance.folder)
+    click.echo("\n".join(status_lines(found, paste, running=instance.is_held("supervisor"))))
 
 
 @segue.command()
@@ -42,8 +47,8 @@ def explain(message_id: str, source: str | None, as_json: bool, data: str | None
     """
     import msgspec
 
-    from segue.core.errors import Invalid
     from segue.wiring.clock import SystemClock
+    from segue.wiring.hints import pasteable
     from segue.wiring.texts import explain_lines
     from segue.wiring.views import open_views, secrets_of
 
@@ -52,17 +57,13 @@ def explain(message_id: str, source: str | None, as_json: bool, data: str | None
         found = views.explain(message_id, secrets_of(views.instance, settings))
     chosen = [event for event in found if source is None or event["source"] == source]
     if not chosen:
-        raise Invalid(
-            f"no event with messageId {message_id!r} is held: it never came, or it is older than log.keep, or it was "
-            "dropped so long ago that newer ones took its place in the quarantine"
-        )
+        raise _unknown(message_id, source, found)
     if as_json:
         click.echo(msgspec.json.encode(chosen[0]))
     else:
-        click.echo("\n".join(explain_lines(chosen[0])))
+        click.echo("\n".join(explain_lines(chosen[0], partial(pasteable, folder=views.instance.folder))))
     if len(chosen) > 1:
-        others = ", ".join(sorted({f"{event['source'] or 'unknown key'} ({event['outcome']})" for event in chosen[1:]}))
-        click.echo(f"{len(chosen) - 1} more with this messageId: {others}; choose with --source", err=True)
+        click.echo(f"{len(chosen) - 1} more with this messageId: {_told(chosen[1:])}; choose with --source", err=True)
 
 
 @segue.command()
@@ -76,17 +77,22 @@ def tail(count: int, source: str | None, as_json: bool, no_follow: bool, data: s
 
     Those that are dropped stand among them, with the reason.
     """
+    from segue.control.sources import find_source
     from segue.wiring.clock import SystemClock
     from segue.wiring.tailing import follow, newest
     from segue.wiring.texts import event_line
     from segue.wiring.views import open_views
 
     with open_views(instance_of(settings_of(data)), SystemClock()) as views:
+        if source is not None:
+            find_source(views.control.snapshot(), source)
         position = newest(views, count)
         for entry in position.entries if no_follow else follow(views, position):
             if source is None or entry.source == source:
                 click.echo(event_line(entry, as_json=as_json))
                 sys.stdout.flush()
+    if not no_follow:
+        click.echo("the server has ended", err=True)
 
 
 @segue.command()
@@ -105,3 +111,18 @@ def doctor(data: str | None) -> None:
         click.echo(f"{mark}  {finding.text}")
     if not all(finding.well for finding in findings):
         sys.exit(1)
+
+
+def _unknown(message_id: str, source: str | None, found: list[dict[str, Any]]) -> Exception:
+    from segue.core.errors import Invalid
+
+    if found:
+        return Invalid(f"{message_id!r} did not come from {source!r}, but from: {_told(found)}", field="--source")
+    return Invalid(
+        f"no event with messageId {message_id!r} is held: it never came, or it is older than log.keep, or it was "
+        "dropped so long ago that newer ones took its place in the quarantine"
+    )
+
+
+def _told(events: list[dict[str, Any]]) -> str:
+    return ", ".join(sorted({f"{event['source'] or 'an unknown key'} ({event['outcome']})" for event in events}))

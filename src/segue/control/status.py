@@ -29,6 +29,7 @@ def status(
     ]
     return {
         "sources": [_source(row.slug, ends, dropped) for row in control.sources],
+        "unknown_keys": {"dropped": dict(sorted(dropped.get("", {}).items()))},
         "destinations": destinations,
         "stages": [{"name": "deliver", "lag": max((entry["lag"] for entry in destinations), default=0)}],
     }

@@ -1,14 +1,18 @@
 """The checks of `segue doctor`.
 
-Rule: each finding says what was looked at, and where it is bad, what to do; a check that fails stops no other.
+Rule: each finding says what was looked at, and where it is bad, what to do; a check that fails stops no other. What a
+running server knows of itself it is asked, for its environment may not be ours.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import stat
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -19,8 +23,12 @@ from segue.control.units import size_text
 from segue.core.errors import SegueError
 from segue.settings import Settings
 from segue.wiring.clock import SystemClock
+from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
+from segue.wiring.texts import trouble
 from segue.wiring.views import Views, open_views, secrets_of
+
+ANSWER_WITHIN_S = 5.0
 
 
 class Finding(Struct, frozen=True):
@@ -34,42 +42,66 @@ def checkup(instance: Instance, settings: Settings) -> list[Finding]:
     """Look at everything that can be looked at from outside."""
     findings = [*_folder(instance, settings)]
     if not instance.control.exists():
-        return [*findings, Finding(False, f"there is no instance in {instance.folder}; start one with `segue up`")]
-    findings += _running(instance)
+        start = pasteable("up", folder=instance.folder)
+        return [*findings, Finding(False, f"there is no Segue in {instance.folder}; start one with `{start}`")]
+    findings += _guarded(partial(_running, instance))
     try:
         with open_views(instance, SystemClock()) as views:
             for check in (_log, _destinations):
                 findings += _guarded(partial(check, views, settings))
     except (SegueError, sqlite3.Error) as error:
-        findings.append(Finding(False, f"the instance's files cannot be read: {error}"))
+        findings.append(Finding(False, str(error)))
     return findings
 
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     try:
         return list(check())
-    except (SegueError, sqlite3.Error) as error:
+    except (SegueError, OSError, sqlite3.Error) as error:
         return [Finding(False, str(error))]
 
 
 def _folder(instance: Instance, settings: Settings) -> Iterator[Finding]:
-    if not instance.folder.exists():
+    folder = instance.folder
+    if not folder.exists():
         return
-    mode = stat.S_IMODE(instance.folder.stat().st_mode)
-    yield Finding(not mode & 0o077, f"{instance.folder} is open to its owner alone" if not mode & 0o077 else
-                  f"{instance.folder} is open to others (mode {mode:o}): chmod 700 {instance.folder}")  # fmt: skip
-    free, floor = shutil.disk_usage(instance.folder).free, settings.disk.floor_bytes
-    words = f"{free // 1024**2} MB are free, disk.floor is {size_text(floor)}"
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    private = f"{folder} is open to its owner alone"
+    if mode & 0o077:
+        yield Finding(False, f"{folder} is open to others (mode {mode:o}), and it holds secrets: chmod 700 {folder}")
+    else:
+        yield Finding(True, private)
+    free, floor = shutil.disk_usage(folder).free, settings.disk.floor_bytes
+    words = f"{free // 1024**2:,} MB are free, disk.floor is {size_text(floor)}"
     yield Finding(free >= floor, words if free >= floor else f"{words}: events are refused until there is more room")
 
 
 def _running(instance: Instance) -> Iterator[Finding]:
     if not instance.is_held("supervisor"):
-        yield Finding(True, "no Segue runs on this folder now")
+        yield Finding(False, f"no Segue runs here now; start it with `{pasteable('up', folder=instance.folder)}`")
         return
     for role in ("collector", "worker"):
         held = instance.is_held(role)
         yield Finding(held, f"the {role} runs" if held else f"the {role} does not run: read the server's last lines")
+    url = instance.address().url
+    reasons = _not_ready_for(url)
+    if reasons:
+        yield Finding(False, f"{url} takes no events now: {'; '.join(reasons)}")
+    else:
+        yield Finding(True, f"{url} takes events")
+
+
+def _not_ready_for(url: str) -> list[str]:
+    """Why the collector is not ready, in its own words; nothing where it is."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(f"{url}/readyz", timeout=ANSWER_WITHIN_S).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            return [str(reason) for reason in json.load(error)["reasons"]]
+    except OSError as error:
+        return [f"it gave no answer ({error})"]
+    return []
 
 
 def _log(views: Views, _settings: Settings) -> Iterator[Finding]:
@@ -81,25 +113,20 @@ def _log(views: Views, _settings: Settings) -> Iterator[Finding]:
 
 
 def _destinations(views: Views, settings: Settings) -> Iterator[Finding]:
-    secrets = secrets_of(views.instance, settings)
+    instance = views.instance
+    paste = partial(pasteable, folder=instance.folder)
+    secrets, running = secrets_of(instance, settings), instance.is_held("supervisor")
     shown = {entry["slug"]: entry for entry in views.status()["destinations"]}
     for row in views.control.snapshot().destinations:
         entry = shown[row.slug]
-        try:
-            open_settings(row, secrets, os.environ)
-        except SegueError as error:
-            yield Finding(False, f"{row.slug}: {error}")
-            continue
-        if entry.get("stall"):
-            yield Finding(False, f"{row.slug} stands still: {entry['stall']}")
-        elif entry["breaker"] != "closed":
-            yield Finding(False, f"{row.slug}: {_breaker(entry['breaker_reason'], row.slug)}")
+        found = list(trouble(entry, paste))
+        if not found and not running:
+            try:
+                open_settings(row, secrets, os.environ)
+            except SegueError as error:
+                found = [f"{row.slug} would stand still: {error}"]
+        if found:
+            yield from (Finding(False, line) for line in found)
         else:
             off = "" if row.enabled else " (switched off)"
             yield Finding(True, f"{row.slug}{off}: lag {entry['lag']}, retrying {entry['retrying']}")
-
-
-def _breaker(reason: str | None, slug: str) -> str:
-    if reason == "key_refused":
-        return f"the vendor refuses the key: correct it with `segue apply`, then `segue redrive {slug}`"
-    return f"the vendor fails; Segue tries again by itself. `segue destinations test {slug}` shows its words"

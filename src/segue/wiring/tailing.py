@@ -14,7 +14,7 @@ import msgspec
 
 from segue.control.poke import SOCKET
 from segue.core.clock import iso
-from segue.core.errors import Invalid, OffsetExpired
+from segue.core.errors import Invalid, OffsetExpired, Unavailable
 from segue.core.event import Event, Record
 from segue.state.quarantine import Drop
 from segue.wiring.texts import Entry
@@ -22,6 +22,8 @@ from segue.wiring.views import Views
 
 READ_AT_ONCE = 500
 LOOK_FOR_DROPS_S = 1.0
+GROWN, REFUSED = b'"grown"', b'"error"'
+"""What the server's lines hold: there is more to read, or it does not serve us."""
 
 
 @dataclass
@@ -51,10 +53,13 @@ def follow(views: Views, position: Position) -> Iterator[Entry]:
         server.settimeout(LOOK_FOR_DROPS_S)
         while True:
             try:
-                if not server.recv(4_096):
-                    return
+                said = server.recv(4_096)
             except TimeoutError:
-                pass
+                said = GROWN
+            if REFUSED in said:
+                raise Unavailable(f"the server lets no more follow: {said.decode()}")
+            if not said:
+                return
             yield from _more(views, position)
 
 
@@ -117,7 +122,7 @@ def _connected(views: Views) -> socket.socket:
     except (FileNotFoundError, ConnectionRefusedError):
         server.close()
         raise Invalid(
-            "no Segue runs on this folder, so nothing more will come; see --no-follow", field="--data"
+            "no Segue runs on this folder, so nothing more will come; --no-follow shows what there is", field="--data"
         ) from None
     finally:
         os.close(directory)

@@ -5,11 +5,17 @@ Rule: it shows what the JSON form says, in fewer words; nothing is computed here
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
+
+Paste = Callable[..., str]
+"""Words of a command as a line that can be pasted: `hints.pasteable` of the instance."""
+
+SOURCE_COLUMNS = ("SOURCE", "ACCEPTED", "DUPLICATES", "DROPPED")
+DESTINATION_COLUMNS = (*("DESTINATION", "STATE", "ACCEPTED", "DELIVERED", "FILTERED", "REFUSED", "RETRYING", "LAG"),)
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -39,22 +45,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     ]
 
 
-def status_lines(status: dict[str, Any]) -> list[str]:
-    """Sources, destinations, and in words what needs attention."""
+def status_lines(status: dict[str, Any], paste: Paste, *, running: bool) -> list[str]:
+    """Sources, destinations, the reasons behind their numbers, and what needs attention."""
     sources = [
-        (
-            entry["slug"],
-            entry["accepted"],
-            entry["duplicates"],
-            sum(entry["dropped"].values()),
-            counts(entry["dropped"]),
-        )
+        (entry["slug"], entry["accepted"], entry["duplicates"], sum(entry["dropped"].values()))
         for entry in status["sources"]
     ]
     destinations = [
         (
             entry["slug"],
-            entry["kind"] + (" (sandbox)" if entry["sandbox"] else ""),
             _state(entry),
             entry["accepted"],
             entry["delivered"],
@@ -62,34 +61,35 @@ def status_lines(status: dict[str, Any]) -> list[str]:
             sum(entry["refused"].values()),
             entry["retrying"],
             entry["lag"],
-            counts(entry["filtered"] | entry["refused"]),
         )
         for entry in status["destinations"]
     ]
-    columns = (
-        "DESTINATION",
-        "KIND",
-        "STATE",
-        "ACCEPTED",
-        "DELIVERED",
-        "FILTERED",
-        "REFUSED",
-        "RETRYING",
-        "LAG",
-        "REASONS",
-    )
-    lines = table(("SOURCE", "ACCEPTED", "DUPLICATES", "DROPPED", "REASONS"), sources)
-    return [*lines, "", *table(columns, destinations), *_attention(status["destinations"])]
+    lines = [*table(SOURCE_COLUMNS, sources), "", *table(DESTINATION_COLUMNS, destinations)]
+    notes = [*_reasons(status), *_attention(status, paste, running=running)]
+    return [*lines, "", *notes] if notes else lines
 
 
-def counts(reasons: dict[str, int]) -> str:
+def _reasons(status: dict[str, Any]) -> Iterator[str]:
+    for entry in status["sources"]:
+        if entry["dropped"]:
+            yield f"{entry['slug']}: dropped {_counts(entry['dropped'])}"
+    for entry in status["destinations"]:
+        for what in ("filtered", "refused"):
+            if entry[what]:
+                yield f"{entry['slug']}: {what} {_counts(entry[what])}"
+    on_sandbox = [entry["slug"] for entry in status["destinations"] if entry["sandbox"]]
+    if on_sandbox:
+        yield f"on this instance's own sandboxes: {', '.join(on_sandbox)}"
+
+
+def _counts(reasons: dict[str, int]) -> str:
     """`code 3, other 1`."""
     return ", ".join(f"{code} {count}" for code, count in reasons.items())
 
 
 def _state(entry: dict[str, Any]) -> str:
     if not entry["enabled"]:
-        return "disabled"
+        return "off"
     if entry.get("stall"):
         return "stalled"
     if entry["breaker"] != "closed":
@@ -97,41 +97,67 @@ def _state(entry: dict[str, Any]) -> str:
     return "on"
 
 
-def _attention(destinations: list[dict[str, Any]]) -> Iterator[str]:
-    for entry in destinations:
-        if entry.get("stall"):
-            yield f"! {entry['slug']} stands still: {entry['stall']}"
-        elif entry["breaker_reason"] == "key_refused":
-            slug = entry["slug"]
-            yield f"! {slug} refuses the key: correct it with `segue apply`, then `segue redrive {slug}`"
-        elif entry["breaker"] != "closed":
-            yield f"! {entry['slug']} fails; Segue tries again by itself, nothing is lost meanwhile"
+def _attention(status: dict[str, Any], paste: Paste, *, running: bool) -> Iterator[str]:
+    if not running:
+        yield f"! no Segue runs here now; start it with `{paste('up')}`"
+    if not status["sources"]:
+        yield f"! there is no source yet: describe one in a FILE, then `{paste('apply', 'FILE')}`"
+    strangers = status["unknown_keys"]["dropped"]
+    if strangers:
+        told = f"! {sum(strangers.values())} events came with a write key that no source has"
+        yield f"{told}; the newest are in `{paste('tail', '--no-follow')}`"
+    for entry in status["destinations"]:
+        yield from (f"! {line}" for line in trouble(entry, paste))
 
 
-def explain_lines(event: dict[str, Any]) -> list[str]:
+def trouble(entry: dict[str, Any], paste: Paste) -> Iterator[str]:
+    """What is wrong with a destination's entry in the status, and what to do about it."""
+    slug = entry["slug"]
+    if entry.get("stall"):
+        yield f"{slug} stands still: {entry['stall']}"
+    elif entry["breaker_reason"] == "key_refused":
+        again = paste("redrive", slug, "--reason", "INVALID_AUTHENTICATION")
+        yield f"{slug} refuses the key: correct it with `{paste('apply', 'FILE')}`, then send again with `{again}`"
+    elif entry["breaker"] != "closed":
+        words = paste("destinations", "test", slug)
+        yield f"{slug} fails; Segue tries again by itself, nothing is lost meanwhile. Its words: `{words}`"
+
+
+def explain_lines(event: dict[str, Any], paste: Paste) -> list[str]:
     """One event's way, from its request to each vendor's answer."""
-    lines = [
-        f"{event['messageId']}  {event['outcome']} by {event['source'] or 'an unknown key'} at {event['receivedAt']}"
-    ]
+    source = event["source"] or "an unknown write key"
+    lines = [f"{event['messageId']}  {event['outcome']}, from {source} at {event['receivedAt']}"]
     if event.get("reason"):
-        lines.append(f"  reason: {event['reason']} - {_meaning(event['reason'])}")
+        lines.append(f"  reason: {event['reason']} - {meaning(event['reason'])}")
     shown = event["event"]
     lines.append("  " + (shown if isinstance(shown, str) else bytes(shown).decode()))
     for delivery in event["deliveries"]:
-        reason = f" ({delivery['reason']}: {_meaning(delivery['reason'])})" if delivery.get("reason") else ""
-        where = " [sandbox]" if delivery.get("sandbox") else ""
-        lines.append(f"{delivery['destination']}{where}: {delivery['outcome']}{reason}")
-        for attempt in delivery["attempts"]:
-            lines.append(f"  {attempt['at']}  {attempt['duration_ms']} ms  {_answer(attempt)}")
-            lines.extend(_request(attempt.get("request")))
-        if "due" in delivery:
-            lines.append(f"  next attempt at {delivery['due']}, or when what stands before it is done")
+        lines.extend(_delivery_lines(delivery, event["messageId"], paste))
     return lines
+
+
+def _delivery_lines(delivery: dict[str, Any], message_id: str, paste: Paste) -> Iterator[str]:
+    slug, outcome = delivery["destination"], delivery["outcome"]
+    where = " (sandbox)" if delivery.get("sandbox") else ""
+    yield f"{slug}{where}: {outcome}" + (f", {delivery['reason']}" if delivery.get("reason") else "")
+    if delivery.get("reason"):
+        yield f"  {meaning(delivery['reason'])}"
+    for attempt in delivery["attempts"]:
+        yield f"  {attempt['at']}  {attempt['duration_ms']} ms  {_answer(attempt)}"
+        yield from _request(attempt.get("request"))
+    if "due" in delivery:
+        yield f"  next attempt at {delivery['due']}, or when what stands before it is done"
+    if outcome == "refused":
+        yield f"  send it again with: {paste('redrive', slug, '--message-id', message_id)}"
+    elif delivery.get("reason") == "DESTINATION_DISABLED":
+        yield f"  send it now with: {paste('replay', slug, '--message-id', message_id)}"
 
 
 def _answer(attempt: dict[str, Any]) -> str:
     response = attempt.get("response")
-    return f"{response['status']} {response['body']}".rstrip() if response else attempt.get("error", "")
+    if not response:
+        return str(attempt.get("error", ""))
+    return f"{response['status']} {response['body']}".rstrip().replace("\n", "\n      ")
 
 
 def _request(request: dict[str, Any] | None) -> Iterator[str]:
@@ -141,7 +167,8 @@ def _request(request: dict[str, Any] | None) -> Iterator[str]:
         yield f"    {request['body']}"
 
 
-def _meaning(code: str) -> str:
+def meaning(code: str) -> str:
+    """What a reason code says, and what to do about it."""
     from segue.core.reasons import REASONS
 
     if code == "expired":
@@ -152,17 +179,25 @@ def _meaning(code: str) -> str:
 
 def event_line(entry: Entry, *, as_json: bool) -> str:
     """One line for one event."""
-    body = entry.body.decode("utf-8", "replace")
     if as_json:
-        shown = {"at": entry.at, "source": entry.source, "reason": entry.reason or None, "event": _decoded(body)}
-        return json.dumps({name: value for name, value in shown.items() if value is not None}, ensure_ascii=False)
+        shown = {
+            "at": entry.at,
+            "source": entry.source,
+            "reason": entry.reason or None,
+            "event": json_or_text(entry.body),
+        }
+        return msgspec.json.encode({name: value for name, value in shown.items() if value is not None}).decode()
+    dropped = f"DROPPED {entry.reason}" if entry.reason else ""
     what = f"{entry.type} {entry.name}".strip()
-    dropped = f"  DROPPED {entry.reason}" if entry.reason else ""
-    return f"{entry.at}  {entry.source or '-'}  {what}  {entry.who}  {entry.message_id}{dropped}"
+    return "  ".join(
+        part for part in (entry.at, entry.source or "-", what, entry.who, entry.message_id, dropped) if part
+    )
 
 
-def _decoded(body: str) -> Any:
+def json_or_text(body: bytes) -> Raw | str:
+    """A body as it was sent, on one line; as a text where it is no JSON that can be read."""
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return body
+        body.decode()  # `format` looks at the grammar alone
+        return Raw(msgspec.json.format(body, indent=-1))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return body.decode("utf-8", "replace")

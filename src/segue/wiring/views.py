@@ -13,12 +13,14 @@ from segue.control.explain import explain
 from segue.control.secrets import Secrets
 from segue.control.status import status
 from segue.core.clock import Clock
+from segue.core.errors import Invalid
 from segue.deliver.plan import Plan
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore, DestinationRow
 from segue.state.deliveries import DeliveryReader
 from segue.state.quarantine import QuarantineReader
+from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
 from segue.wiring.worker import plan_of
 
@@ -85,8 +87,11 @@ class Views:
 
 @contextmanager
 def open_views(instance: Instance, clock: Clock) -> Iterator[Views]:
-    """The readers of an instance, running or not. Raises Invalid where there is none."""
+    """The readers of an instance, running or not. Raises Invalid where there is none, or where it has never run."""
     instance.require()
+    if not (instance.state.exists() and instance.quarantine.exists()):
+        start = pasteable("up", folder=instance.folder)
+        raise Invalid(f"no Segue has run in {instance.folder} yet; start it with `{start}`", field="--data")
     address = instance.last_address()
     with ExitStack() as stack:
         yield Views(
