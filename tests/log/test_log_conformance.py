@@ -221,12 +221,25 @@ def test_retention_takes_what_is_old_and_passed_by_all(log: Log) -> None:
     assert writer.retain(passed=8, keep_ms=7000, now_ms=7000) is None
     assert writer.retain(passed=3, keep_ms=2000, now_ms=7000) == Dropped(0, 2)
     assert writer.retain(passed=4, keep_ms=2000, now_ms=7000) == Dropped(2, 4)
-    assert writer.retain(passed=8, keep_ms=0, now_ms=9000) == Dropped(4, 6)
-    assert writer.retain(passed=8, keep_ms=0, now_ms=9000) is None
+    assert writer.retain(passed=7, keep_ms=0, now_ms=9000) == Dropped(4, 6)
+    assert writer.retain(passed=7, keep_ms=0, now_ms=9000) is None
     assert reader.start(0) == 6
     assert writer.ends() == reader.ends() == Ends(8, {"website": (8, 0)})
     assert ids(reader.read(0, 6, 10)) == ["m6", "m7"]
     assert reader.seek(0, 0) == 6
+
+
+def test_retention_reaches_the_newest_records_of_a_quiet_log_too(log: Log) -> None:
+    writer = log.open()
+    writer.append([event(1), event(2)])
+    begun = log.clock.now_ms()
+    assert writer.retain(passed=2, keep_ms=7000, now_ms=begun + 999) is None
+    assert writer.retain(passed=2, keep_ms=7000, now_ms=begun + 1000) is None
+    assert writer.settle(SETTLE_SECONDS)
+    assert writer.retain(passed=2, keep_ms=7000, now_ms=begun + 7000) == Dropped(0, 2)
+    assert log.reader().start(0) == log.reader().end(0) == 2
+    assert writer.append([event(3)]) == [2]
+    assert writer.ends() == log.reader().ends() == Ends(3, {"website": (3, 0)})
 
 
 def test_reading_below_the_start_says_that_it_expired(log: Log) -> None:
