@@ -35,7 +35,7 @@ class Tail:
         else:
             self._blocks.move_to_end(number)
             if len(block) < BLOCK and block[-1][0].offset < offset:
-                self._extend(block, offset)
+                block = self._extended(number, block, offset)
         first = block[0][0].offset if block else offset
         if offset < first:
             raise OffsetExpired(first)  # its beginning was gone already when the block was read
@@ -61,12 +61,19 @@ class Tail:
                 self._bytes -= _size(self._blocks.popitem(last=False)[1])
         return block
 
-    def _extend(self, block: list[Decoded], offset: int) -> None:
+    def _extended(self, number: int, block: list[Decoded], offset: int) -> list[Decoded]:
+        """The block up to its end of today."""
         last = block[-1][0].offset
-        records = self._reader.read(0, last + 1, (offset // BLOCK + 1) * BLOCK - last - 1)
+        try:
+            records = self._reader.read(0, last + 1, (number + 1) * BLOCK - last - 1)
+        except OffsetExpired:
+            # What came after it was dropped before anybody read it; `offset` itself may still be held.
+            self._bytes -= _size(self._blocks.pop(number))
+            return self._load(number, offset)
         more = [(record, Event(record.body)) for record in records]
         block.extend(more)
         self._bytes += _size(more)
+        return block
 
 
 def _size(block: list[Decoded]) -> int:
