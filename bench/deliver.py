@@ -28,8 +28,8 @@ from segue.state.deliveries import DeliveryReader
 from segue.wiring.clock import SystemClock
 from segue.wiring.instance import Instance
 
-ROUNDS = 5
-DELIVERIES = 30_000
+ROUNDS = 9
+DELIVERIES = 15_000
 MANY = 50
 LONG_LOG = 5_000_000
 AT_ONCE = 50

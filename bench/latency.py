@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bench.children import Failed, instance, load, speaker, write_workspace
 from bench.load import LoadSpec
+from bench.machine import cpu_seconds, family
 from bench.measure import Extent, folder, tell
 from bench.report import Row, middle
 
@@ -19,7 +20,7 @@ P50_MS, P99_MS = 10.0, 50.0
 
 def measure(extent: Extent) -> list[Row]:
     """The rows `latency`."""
-    halves, most = [], []
+    halves, most, cpu = [], [], []
     with folder() as data, speaker("bench.sink") as sink:
         workspace = write_workspace(data, destinations=[f"http://127.0.0.1:{sink.port}/events"])
         with instance(data / "instance", workspace=workspace, sink=sink.port) as running:
@@ -33,19 +34,22 @@ def measure(extent: Extent) -> list[Row]:
                     seconds=extent.seconds(SECONDS),
                     per_second=PER_SECOND,
                 )
+                processes = family(running.process.pid)
+                before = sum(map(cpu_seconds, processes))
                 sent = load(spec)
                 came += sent.sent_in_all
                 sink.ask(f"until {came}")
                 latencies = sorted(sink.ask("latencies")["latencies"])
                 if len(latencies) != sent.sent_in_all:
                     raise Failed(f"{sent.sent_in_all} events were sent, {len(latencies)} came")
+                cpu.append((sum(map(cpu_seconds, processes)) - before) / sent.sent_in_all * 1e6)
                 halves.append(percentile(latencies, 0.5))
                 most.append(percentile(latencies, 0.99))
                 tell(
                     f"  round {number + 1}: {len(latencies)} events, p50 {halves[-1]:.1f} ms, p99 {most[-1]:.1f} ms, "
-                    f"most {latencies[-1]:.1f} ms, {sent.held_up} held up"
+                    f"most {latencies[-1]:.1f} ms, {sent.held_up} held up, CPU {cpu[-1]:.0f} us an event"
                 )
-    detail = {"p50_ms": halves, "p99_ms": most}
+    detail = {"p50_ms": halves, "p99_ms": most, "cpu_us_per_event": cpu}
     what = f"from POST to arrival at the sink at {PER_SECOND:g} events/s"
     return [
         Row(
