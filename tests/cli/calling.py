@@ -52,9 +52,12 @@ class Said:
 def segue(*arguments: object, stdin: str | bytes = "", **environ: str) -> Said:
     """`segue ARGUMENTS` in this process."""
     cleared = dict.fromkeys(name for name in os.environ if name.startswith("SEGUE_"))
-    done = CliRunner().invoke(
-        command, [str(each) for each in arguments], stdin, {**cleared, **environ}, prog_name="segue"
-    )
+    mask = os.umask(0o077)  # as `main` sets it
+    try:
+        words = [str(each) for each in arguments]
+        done = CliRunner().invoke(command, words, stdin, {**cleared, **environ}, prog_name="segue")
+    finally:
+        os.umask(mask)
     if done.exception is not None and not isinstance(done.exception, SystemExit | SegueError):
         raise done.exception
     return Said(done.exit_code, done.stdout, done.stderr)

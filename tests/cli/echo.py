@@ -9,13 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Echo(ThreadingHTTPServer):
-    """Answers with the `status` of the moment: the path, the headers and the body that it got."""
+    """Answers with the `status` of the moment: the path, the headers and the body that it got. Keeps every body."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.status = 200
+        self.bodies: list[bytes] = []
 
     @property
     def place(self) -> str:
@@ -32,6 +33,7 @@ class Handler(BaseHTTPRequestHandler):
         """Say it back."""
         assert isinstance(self.server, Echo)
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(body)
         answer = f"{self.path}\n{self.headers}".encode() + body
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(answer)))
