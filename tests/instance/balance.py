@@ -43,7 +43,7 @@ class Watch(threading.Thread):
                     for entry in views.status()["destinations"]:
                         self._look(entry, accepted)
                     self.answers += 1
-                    self.asked_to_stop.wait(0.01)
+                    self.asked_to_stop.wait(0.02)
         except BaseException as error:  # handed to the test, which is another thread
             self.error = error
 

@@ -7,12 +7,13 @@ import json
 import random
 import threading
 from base64 import b64encode
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from .running import SLUGS, Instance
 from .vendor import Vendor
+from .waiting import until
 
 TRACKS_IN = {
     "plotline": "events",
@@ -21,6 +22,7 @@ TRACKS_IN = {
     "user-com": "event_occurrences",
     "astrolabe": "events",
 }
+PAUSE_S = 0.02
 USERS_IN = {"plotline": "users", "planhat": "contacts", "user-com": "users", "astrolabe": "users"}
 
 
@@ -35,12 +37,14 @@ def event_of(user: str, step: int) -> dict[str, Any]:
 class Sender(threading.Thread):
     """One client with users of its own. A request that was not answered 200 is sent again before the next one."""
 
-    def __init__(self, port: int, name: str, stop: threading.Event, *, key: str, users: int, pause_s: float) -> None:
+    def __init__(
+        self, port: int, name: str, stop: threading.Event, may_send: Callable[[], bool], *, key: str, users: int
+    ) -> None:
         super().__init__(name=name)
         self._port = port
+        self._may_send = may_send
         self._luck = random.Random(name)
         self._stop_asked = stop
-        self._pause_s = pause_s
         self._headers = {"Authorization": "Basic " + b64encode(f"{key}:".encode()).decode()}
         self._connection: http.client.HTTPConnection | None = None
         self.steps = {f"{name}-{number}": 0 for number in range(users)}
@@ -49,7 +53,9 @@ class Sender(threading.Thread):
         self.statuses: set[int] = set()
 
     def run(self) -> None:
-        while not self._stop_asked.is_set():
+        while not self._stop_asked.wait(PAUSE_S):
+            if not self._may_send():
+                continue
             user = self._luck.choice(list(self.steps))
             begin = self.steps[user]
             events = [event_of(user, step) for step in range(begin, begin + self._luck.randint(1, 6))]
@@ -59,7 +65,6 @@ class Sender(threading.Thread):
                 break
             self.acknowledged += ids
             self.steps[user] = begin + len(events)
-            self._stop_asked.wait(self._pause_s)
         if self._connection is not None:
             self._connection.close()
 
@@ -95,9 +100,30 @@ class Sender(threading.Thread):
 class Load:
     """All senders together."""
 
-    def __init__(self, senders: list[Sender], stop: threading.Event) -> None:
-        self._senders = senders
-        self._stop = stop
+    def __init__(self, instance: Instance, key: str, *, threads: int, users: int) -> None:
+        self._stop = threading.Event()
+        self._most = 0
+        self._senders = [
+            Sender(instance.port, f"t{number}", self._stop, self._may_send, key=key, users=users)
+            for number in range(threads)
+        ]
+
+    def start(self) -> None:
+        """Begin to send, as far as is allowed."""
+        for sender in self._senders:
+            sender.start()
+
+    def allow(self, count: int) -> None:
+        """Let about so many events more be sent; a vendor on a busy machine is slower than we are."""
+        self._most = self.count + count
+
+    @property
+    def count(self) -> int:
+        """How many events were answered 200."""
+        return sum(len(sender.acknowledged) for sender in self._senders)
+
+    def _may_send(self) -> bool:
+        return self.count < self._most
 
     @property
     def acknowledged(self) -> list[str]:
@@ -122,21 +148,21 @@ class Load:
 
 
 @contextmanager
-def load_on(
-    instance: Instance, *, key: str = "demo-write-key", threads: int = 3, users: int = 8, pause_s: float = 0.08
-) -> Iterator[Load]:
-    """Load while the block runs; what was acknowledged can be asked for after it."""
-    stop = threading.Event()
-    senders = [
-        Sender(instance.port, f"t{number}", stop, key=key, users=users, pause_s=pause_s) for number in range(threads)
-    ]
-    load = Load(senders, stop)
-    for sender in senders:
-        sender.start()
+def load_on(instance: Instance, *, key: str = "demo-write-key", threads: int = 3, users: int = 8) -> Iterator[Load]:
+    """Senders that send what is allowed while the block runs; what was acknowledged can be asked for after it."""
+    load = Load(instance, key, threads=threads, users=users)
+    load.start()
     try:
         yield load
     finally:
         load.stop()
+
+
+def some_load(load: Load, count: int, then: int) -> None:
+    """Wait until `count` more events are acknowledged, and let `then` more come after them."""
+    goal = load.count + count
+    load.allow(count + then)
+    until(lambda: load.count >= goal, "the load goes on")
 
 
 def compare(instance: Instance, load: Load, *, besides: Collection[str] = (), vendors: Collection[str] = SLUGS) -> None:

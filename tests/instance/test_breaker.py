@@ -9,7 +9,7 @@ import pytest
 
 from .balance import watched
 from .events import Event, track
-from .load import TRACKS_IN, in_order, load_on
+from .load import TRACKS_IN, in_order, load_on, some_load
 from .running import Instance
 from .waiting import until
 from .workspace import Entry, vendor_entry, workspace_text
@@ -96,14 +96,12 @@ def test_a_revoked_key_stops_delivery_until_another_is_set_and_drains_nothing(ri
 
 def test_switching_off_and_on_under_load_counts_every_event_and_a_replay_fills_the_gap(rig):
     instance, switch = rig.instance, rig.entries["switched"]
-    with watched(instance), load_on(instance, key="switched-key", threads=2, pause_s=0.02) as load:
+    with watched(instance), load_on(instance, key="switched-key") as load:
         for enabled in (False, True, False, True):
-            goal = len(load.acknowledged) + 60
-            until(lambda goal=goal: len(load.acknowledged) > goal, "some load")
+            some_load(load, 60, then=40)
             switch["enabled"] = enabled
             rig.apply()
-        goal = len(load.acknowledged) + 30
-        until(lambda: len(load.acknowledged) > goal, "some load")
+        some_load(load, 30, then=0)
     settled = instance.settled("switched", "beside")
     off, beside = settled["switched"], settled["beside"]
     assert off["filtered"]["DESTINATION_DISABLED"] > 0 and off["delivered"] > 0 and not off["refused"]

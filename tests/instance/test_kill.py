@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from .balance import watched
-from .load import Load, compare, load_on, vendors
+from .load import compare, load_on, some_load, vendors
 from .running import SLUGS, Instance
 from .waiting import until
 from .workspace import vendor_entries, workspace_text
@@ -75,10 +75,6 @@ def sandboxes_answer(instance: Instance) -> Callable[[], bool]:
     return look
 
 
-def more_than(load: Load, count: int) -> Callable[[], bool]:
-    return lambda: len(load.acknowledged) > count
-
-
 @pytest.mark.parametrize("single", [False, True], ids=["apart", "single"])
 def test_nothing_acknowledged_is_lost_reordered_or_doubled_by_kills(make, single):
     instance, luck = make(), random.Random(SEED)
@@ -90,18 +86,17 @@ def test_nothing_acknowledged_is_lost_reordered_or_doubled_by_kills(make, single
             if number % 2:
                 until(sandboxes_answer(instance), "the sandboxes answer")
                 trouble(instance, luck)
-            moment = len(load.acknowledged) + luck.randint(1, 80)
-            until(more_than(load, moment), f"load goes on after {killer.done}")
+            some_load(load, luck.randint(1, 60), then=60)
             killer.strike()
-        until(more_than(load, len(load.acknowledged) + 10), f"load goes on after {killer.done}")
+        some_load(load, 10, then=0)
     until(sandboxes_answer(instance), "the sandboxes answer")
     for vendor in vendors(instance):
         vendor.heal()
     settled = instance.settled()
-    print(killer.done, len(load.acknowledged), "acknowledged,", watch.answers, "answers of status,", watch.seen)
+    print(killer.done, load.count, "acknowledged,", watch.answers, "answers of status,", watch.seen)
     compare(instance, load)
     (source,) = instance.status()["sources"]
-    assert len(load.acknowledged) <= source["accepted"] <= len(load.sent)
+    assert load.count <= source["accepted"] <= len(load.sent)
     for slug in SLUGS:
         entry = settled[f"website-{slug}"]
         assert (entry["delivered"], entry["refused"], entry["filtered"]) == (source["accepted"], {}, {})
