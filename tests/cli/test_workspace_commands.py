@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from .calling import segue as quick
+
 FILE = """\
 workspace: {name: Demo, slug: demo}
 sources: [{slug: website, name: Website, write_keys: [one]}]
@@ -62,6 +64,61 @@ def test_an_error_is_one_line_and_no_traceback(tmp_path, file):
     assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
     assert "destinations[0].kind" in done.stderr and "(line 4)" in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+HEAD = "workspace: {name: Demo, slug: demo}\nsources: [{slug: website, write_keys: [one]}]\ndestinations:\n"
+HOOK = "  - {slug: a, source: website, kind: planhat, settings: {apiKey: hunter2hunter2}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("workspace:\n\tname: x", "is not valid YAML: a tab stands where blanks are needed (line 2, column 1)"),
+        ("workspace: {name: Demo", "is not valid YAML: "),
+        ("", "the file is empty"),
+        ("- a", "must be a map, not a list (line 1)"),
+        ("workspace: {name: Demo, slug: demo}\nsources:", "sources: must be a list, and nothing stands there (line 2)"),
+        (HEAD + HOOK + HOOK, "destinations[1].slug: another destination has the slug 'a' (line 5)"),
+        (
+            HEAD + HOOK.replace("kind", "enbled: true, kind"),
+            'enbled: there is no such key; did you mean "enabled"? (line 4)',
+        ),
+        (HEAD + HOOK.replace("kind", "enabled: maybe, kind"), "enabled: must be true or false, not a text (line 4)"),
+        (
+            HEAD + HOOK.replace("hunter2hunter2", "12345"),
+            "settings.apiKey: must be a text, not a whole number; put it in",
+        ),
+        (
+            HEAD + HOOK.replace("apiKey", "apikey"),
+            "settings.apikey: Planhat has no setting 'apikey'; did you mean \"apiKey\"?",
+        ),
+        (
+            HEAD + HOOK.replace("2}}", "2, endpoint: ftp://x}}"),
+            "must be an address that begins with http:// or https://",
+        ),
+        (
+            HEAD + HOOK.replace("planhat", "plotline"),
+            "settings.endpoint: Plotline needs this setting: Endpoint. The address",
+        ),
+        (
+            HEAD + HOOK.replace("hunter2hunter2", "{kept: true}"),
+            "settings.apiKey: {kept: true} stands for a stored secret",
+        ),
+    ],
+)
+@pytest.mark.parametrize("word", ["plan", "apply"])
+def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path, word, text, words):
+    file = tmp_path / "my file.yaml"
+    file.write_text(text)
+    line = quick(word, file, "--data", tmp_path / "data").line
+    assert line.startswith(f"{file}: ") and words in line
+    assert "hunter2" not in line
+    assert not list(tmp_path.glob("data/state.db"))
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
+    for name, words in (("none.yaml", "No such file or directory"), (".", "Is a directory")):
+        assert quick("plan", tmp_path / name, "--data", tmp_path).line == f"{tmp_path / name}: {words}"
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["plan"], ["apply", "a", "b"], ["export", "--nothing"]])

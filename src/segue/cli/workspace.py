@@ -21,7 +21,7 @@ def plan(file: Path, data: str | None) -> None:
     """Show what `apply FILE` would change, and change nothing."""
     from segue.control.plan import make_plan
     from segue.control.secrets import Secrets
-    from segue.control.workspace_file import load_workspace
+    from segue.control.workspace_file import errors_of, load_workspace
     from segue.state.control import Control
 
     wanted = load_workspace(file, os.environ)
@@ -30,9 +30,11 @@ def plan(file: Path, data: str | None) -> None:
     if instance.control.exists():
         with open_control(instance) as store:
             secrets = Secrets.open(instance.folder, settings.secret_key or "")
-            found = make_plan(store.snapshot(), wanted, secrets)
+            control = store.snapshot()
     else:
-        found = make_plan(Control(), wanted, Secrets.passing())
+        secrets, control = Secrets.passing(), Control()
+    with errors_of(file):
+        found = make_plan(control, wanted, secrets)
     click.echo(found.text(), nl=False)
 
 
@@ -47,7 +49,7 @@ def apply(file: Path, data: str | None) -> None:
     from segue.control import workspace
     from segue.control.poke import poke
     from segue.control.secrets import Secrets
-    from segue.control.workspace_file import load_workspace
+    from segue.control.workspace_file import errors_of, load_workspace
     from segue.log.sqlite_reader import SQLiteLogReader
 
     wanted = load_workspace(file, os.environ)
@@ -56,7 +58,8 @@ def apply(file: Path, data: str | None) -> None:
     instance.create()
     with open_control(instance) as store, closing(SQLiteLogReader(instance.log)) as log:
         secrets = Secrets.open(instance.folder, settings.secret_key or "")
-        done = workspace.apply(store, wanted, secrets, log.ends)
+        with errors_of(file):
+            done = workspace.apply(store, wanted, secrets, log.ends)
     if not done.empty:
         poke(instance.folder)
     click.echo(done.text(), nl=False)

@@ -27,6 +27,7 @@ from segue.control.setting_values import (
 from segue.control.slugs import check_name, check_slug
 from segue.control.sources import find_source
 from segue.control.suggestion import did_you_mean
+from segue.control.type_words import plain_words
 from segue.core.destination import Destination, check_settings, setting_fields
 from segue.core.errors import Invalid
 from segue.destinations import catalog
@@ -250,7 +251,8 @@ def masker(row: DestinationRow, secrets: Secrets, environ: Mapping[str, str]) ->
 def _check(kind: Destination, values: Mapping[str, Value], environ: Mapping[str, str], field: str) -> None:
     for entry in setting_fields(kind.settings):
         if entry.required and entry.name not in values:
-            raise Invalid(f"{kind.name} needs this setting: {entry.label}", field=f"{field}.{entry.name}")
+            about = f"{entry.label}. {entry.description}" if entry.description else entry.label
+            raise Invalid(f"{kind.name} needs this setting: {about}", field=f"{field}.{entry.name}")
     known = {name: value for name, value in values.items() if not is_open(value, environ)}
     try:
         _checked(kind, _resolved(known, environ, field), _secret_texts(kind, known, environ), field)
@@ -269,7 +271,7 @@ def _checked(kind: Destination, resolved: Mapping[str, Any], secret_texts: list[
         return check_settings(kind, resolved)
     except Invalid as error:
         # A kind's own check may quote what it was given.
-        message = Masker(secret_texts).mask_text(str(error).removeprefix(f"{error.field}: "))
+        message = Masker(secret_texts).mask_text(plain_words(str(error).removeprefix(f"{error.field}: ")))
         raise Invalid(message, field=field + error.field.removeprefix("settings")) from None
 
 

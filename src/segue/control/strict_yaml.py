@@ -67,6 +67,8 @@ def _readable(text: str) -> str:
 def _unreadable(error: yaml.MarkedYAMLError) -> Invalid:
     mark = error.problem_mark or error.context_mark
     problem = _LONG_QUOTE.sub("...", error.problem or error.context or "")
+    if r"'\t'" in (error.problem or ""):
+        problem = "a tab stands where blanks are needed"
     where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
     return Invalid(f"is not valid YAML: {problem}{where}")
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from segue.control.slugs import NAME_MAX, SLUG_PATTERN, WRITE_KEY_PATTERN, check
 from segue.control.sources import SOURCES_MAX, check_source
 from segue.control.strict_yaml import Document, read_yaml
 from segue.control.suggestion import did_you_mean
+from segue.control.type_words import plain_words
 from segue.core.errors import Invalid
 from segue.state.control import CONCURRENCY, SourceRow, WorkspaceRow
 
@@ -106,8 +108,15 @@ def load_workspace(path: Path, environ: Mapping[str, str]) -> WorkspaceFile:
             body = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise Invalid(f"{path}: {error.strerror}") from None
-    try:
+    with errors_of(path):
         return parse_workspace(body, environ)
+
+
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """An error about what the file says names the file too."""
+    try:
+        yield
     except Invalid as error:
         raise _restated(f"{path}: {error}", error.field) from None
 
@@ -154,9 +163,7 @@ def _entry(document: Document) -> FileEntry:
         raise Invalid(f"there is no such key{hint}", field=_join(path, unknown[1]))
     if missing:
         raise Invalid("is missing", field=_join(path, missing[1]))
-    if message.startswith("Expected `str`"):
-        message += "; put it in quotes if it is meant as a text"
-    raise Invalid(message[0].lower() + message[1:], field=path)
+    raise Invalid(plain_words(message), field=path)
 
 
 def _join(path: str, name: str) -> str:

@@ -24,7 +24,7 @@ from segue.collect.metrics import CollectMetrics
 from segue.collect.server import serve
 from segue.control.secrets import Secrets
 from segue.control.workspace import apply_if_new
-from segue.control.workspace_file import load_workspace, parse_workspace
+from segue.control.workspace_file import errors_of, load_workspace, parse_workspace
 from segue.core.clock import Clock
 from segue.log import Ends
 from segue.log.sqlite import SQLiteLogWriter
@@ -71,7 +71,10 @@ def wake_by_pipe(descriptor: int) -> Wake:
 def apply_workspace(options: Options, control: ControlStore, secrets: Secrets, ends: Callable[[], Ends]) -> bool:
     """Apply the workspace file, or the demo's, where it differs from the one applied last."""
     if options.workspace is not None:
-        file = load_workspace(Path(options.workspace), os.environ)
+        path = Path(options.workspace)
+        file = load_workspace(path, os.environ)
+        with errors_of(path):
+            return apply_if_new(control, file, secrets, ends) is not None
     elif options.demo:
         text = demo_workspace(f"http://127.0.0.1:{options.sandbox_port}")
         file = parse_workspace(text.encode(), os.environ)
