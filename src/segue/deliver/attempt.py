@@ -14,6 +14,7 @@ from segue.core.clock import Clock
 from segue.core.destination import BatchFlow, Flow, Request, Response, Verdict, verdict
 from segue.core.errors import Refused, Unsuccessful
 from segue.core.reasons import refusal_reason
+from segue.deliver.history import Mask, without_signatures
 from segue.deliver.lanes import Item
 
 REQUESTS_MOST = 100
@@ -41,6 +42,7 @@ class Attempt:
         "_clock",
         "_finished",
         "_flow",
+        "_mask",
         "_network",
         "answers",
         "items",
@@ -57,11 +59,13 @@ class Attempt:
         self,
         items: list[Item],
         flow: Flow | BatchFlow,
+        mask: Mask,
         network: Network,
         clock: Clock,
         finished: Callable[[Attempt], None],
     ) -> None:
         self.items = items
+        self._mask = mask  # of the settings that this attempt uses, whatever they are when it ends
         self.verdict = DELIVERED
         self.reason = ""
         self.message = ""
@@ -74,6 +78,10 @@ class Attempt:
         self._network = network
         self._clock = clock
         self._finished = finished
+
+    def mask(self, body: bytes) -> bytes:
+        """An answer as it may be kept: without the secrets of the settings and the signature of the request."""
+        return without_signatures(self._mask(body), self.request)
 
     def begin(self) -> None:
         """Send the first request."""

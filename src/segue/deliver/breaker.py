@@ -4,10 +4,10 @@ closed -> open        after 10 retryable failures in a row over at least 2 lanes
                       401/403 in a row without a success (reason `key_refused`)
 open -> half_open     after 1 s, doubling to 60 s: one probe, with the head of another lane each time
 half_open -> closed   on a 2xx, or on a refusal of another kind
-half_open -> open     on a failure
+half_open -> open     on a failure of the probe
 
-Rule: while it is not closed, no event is refused for its retry window, for 72 hours in all; and a key that the vendor
-refuses never drains the log into dead letters.
+Rule: while it is not closed, only the probe's failure changes it: what was under way when it opened says nothing new;
+and a key that the vendor refuses never drains the log into dead letters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ LANES_TO_OPEN = 2
 KEY_REFUSALS_TO_OPEN = 20
 PROBE_FIRST_MS = 1_000
 PROBE_MOST_MS = 60_000
-STOPPED_MOST_MS = 72 * 3_600_000
 
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half_open"
 FAILING, KEY_REFUSED = "failing", "key_refused"
@@ -31,51 +30,38 @@ class Breaker:
         self.reason: str | None = None
         self.probe_at = 0
         self.last_lane = ""
-        self._opened_at = 0
         self._probe_delay_ms = PROBE_FIRST_MS
         self._failures = 0
-        self._lanes: set[str] = set()
+        self._first_keys: tuple[str, ...] = ()  # of the first lane that failed in this row of failures
+        self._lanes_failed = 0
         self._key_refusals = 0
-        self._stopped_before = 0
 
-    def stopped_ms(self, now_ms: int) -> int:
-        """For how long retry windows have stood still in all, because the breaker was not closed."""
-        if self.state == CLOSED:
-            return self._stopped_before
-        return self._stopped_before + min(now_ms - self._opened_at, STOPPED_MOST_MS)
-
-    def succeeded(self, now_ms: int) -> None:
+    def succeeded(self) -> None:
         """A 2xx, or a refusal that shows the vendor at work."""
         self._failures = 0
-        self._lanes.clear()
         self._key_refusals = 0
-        if self.state != CLOSED:
-            self._stopped_before = self.stopped_ms(now_ms)
-            self.state = CLOSED
-            self.reason = None
+        self.state = CLOSED
+        self.reason = None
 
-    def failed(self, lane: str, now_ms: int) -> None:
-        """An answer, or none, that is worth a retry."""
-        if self.state != CLOSED:
-            self._reopen(now_ms)
-            return
-        self._failures += 1
-        if len(self._lanes) < LANES_TO_OPEN:
-            self._lanes.add(lane)
-        if self._failures >= FAILURES_TO_OPEN and len(self._lanes) >= LANES_TO_OPEN:
-            self._open(FAILING, now_ms)
+    def failed(self, keys: tuple[str, ...], now_ms: int, *, probe: bool) -> None:
+        """An answer, or none, that is worth a retry. `keys` are the order keys of the event."""
+        if self.state == CLOSED:
+            self._count_lane(keys)
+            self._failures += 1
+            if self._failures >= FAILURES_TO_OPEN and self._lanes_failed >= LANES_TO_OPEN:
+                self._open(FAILING, now_ms)
+        elif probe:
+            self._reopen(FAILING, now_ms)
 
-    def key_refused(self, now_ms: int) -> None:
+    def key_refused(self, now_ms: int, *, probe: bool) -> None:
         """A 401 or 403."""
-        if self.state != CLOSED:
-            self.reason = KEY_REFUSED
-            self._reopen(now_ms)
-            return
-        self._failures = 0
-        self._lanes.clear()
-        self._key_refusals += 1
-        if self._key_refusals >= KEY_REFUSALS_TO_OPEN:
-            self._open(KEY_REFUSED, now_ms)
+        if self.state == CLOSED:
+            self._failures = 0
+            self._key_refusals += 1
+            if self._key_refusals >= KEY_REFUSALS_TO_OPEN:
+                self._open(KEY_REFUSED, now_ms)
+        elif probe:
+            self._reopen(KEY_REFUSED, now_ms)
 
     def keeps_refused_key(self) -> bool:
         """Whether an event answered 401 or 403 stays at the head of its lane instead of being refused."""
@@ -91,7 +77,9 @@ class Breaker:
         self.last_lane = lane
 
     def probe_now(self, now_ms: int) -> None:
-        """The settings changed: do not wait for the next probe."""
+        """The settings changed: do not wait for the next probe, nor for one that still uses the old ones."""
+        if self.state == HALF_OPEN:
+            self.state = OPEN
         self.probe_at = min(self.probe_at, now_ms)
         self._probe_delay_ms = PROBE_FIRST_MS
 
@@ -101,24 +89,28 @@ class Breaker:
             self.state = OPEN
             self.probe_at = now_ms
 
-    def restore(self, state: str, reason: str | None, stopped_ms: int, now_ms: int) -> None:
+    def restore(self, state: str, reason: str | None, now_ms: int) -> None:
         """As it was committed. One that was open probes at once."""
-        self._stopped_before = stopped_ms
         if state != CLOSED:
             self.state = OPEN
             self.reason = reason
-            self._opened_at = now_ms
             self.probe_at = now_ms
+
+    def _count_lane(self, keys: tuple[str, ...]) -> None:
+        """Two events that share a key are of one lane, though one of them may have another key beside it."""
+        if not self._failures:
+            self._first_keys, self._lanes_failed = keys, 1
+        elif self._lanes_failed < LANES_TO_OPEN and set(keys).isdisjoint(self._first_keys):
+            self._lanes_failed += 1
 
     def _open(self, reason: str, now_ms: int) -> None:
         self.state = OPEN
         self.reason = reason
-        self._opened_at = now_ms
         self._probe_delay_ms = PROBE_FIRST_MS
         self.probe_at = now_ms + self._probe_delay_ms
 
-    def _reopen(self, now_ms: int) -> None:
-        if self.state == HALF_OPEN:
-            self._probe_delay_ms = min(self._probe_delay_ms * 2, PROBE_MOST_MS)
-            self.probe_at = now_ms + self._probe_delay_ms
+    def _reopen(self, reason: str, now_ms: int) -> None:
+        self._probe_delay_ms = min(self._probe_delay_ms * 2, PROBE_MOST_MS)
+        self.probe_at = now_ms + self._probe_delay_ms
         self.state = OPEN
+        self.reason = reason

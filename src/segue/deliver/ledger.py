@@ -12,22 +12,30 @@ from typing import Protocol
 import msgspec
 
 from segue.core.destination import Response
+from segue.core.errors import Unavailable
 from segue.core.event import Event
 from segue.deliver.history import ANSWER_BYTES_MOST, Mask, encode_history
 from segue.deliver.lanes import Item
+from segue.deliver.limits import Limits
 from segue.state.deliveries import (
     DeadLetter,
     DeliveredRow,
     Delta,
     DestinationState,
     Redrive,
+    RedriveCount,
     ReplayState,
     RetryRow,
     RetryUpdate,
 )
 
 ANSWERS_REMEMBERED = 1_000
+NO_ANSWER_KEPT = 0
 DAY_MS = 86_400_000
+"""How often an answer that is given again is noted as used."""
+
+DELIVERED_ROW_BYTES = 64
+"""About what one delivered line takes on disk beside its history."""
 
 
 class StoredAnswers(Protocol):
@@ -38,6 +46,12 @@ class StoredAnswers(Protocol):
     def last_answer_id(self) -> int: ...
 
 
+class StoredRows(Protocol):
+    """What the ledger asks of the state: a retry row with its body."""
+
+    def retry_row(self, destination: int, job: int, offset: int) -> RetryRow | None: ...
+
+
 class Answers:
     """Ids of answers, equal ones stored once. Shared by all destinations of the process."""
 
@@ -45,42 +59,60 @@ class Answers:
         self._stored = stored
         self._last = stored.last_answer_id()
         self._known: OrderedDict[tuple[int, bytes], tuple[int, int]] = OrderedDict()
+        self._fresh: dict[bytes, int] = {}  # given an id, and not known to be stored yet
 
     def intern(self, destination: int, body: bytes, now_ms: int, mask: Mask, new: list[tuple[int, bytes, int]]) -> int:
         """The id of the answer, masked. One not stored yet, or last noted a day ago, is put into `new`."""
-        known = self._known.get((destination, body))
-        if known is not None and now_ms - known[1] < DAY_MS:
-            return known[0]
+        is_short = len(body) <= ANSWER_BYTES_MOST
+        if is_short:
+            known = self._known.get((destination, body))
+            if known is not None and now_ms - known[1] < DAY_MS:
+                return known[0]
         kept = mask(body)[:ANSWER_BYTES_MOST]
-        number = self._stored.answer_id(kept)
+        try:
+            number = self._fresh.get(kept) or self._stored.answer_id(kept)
+        except Unavailable:
+            return NO_ANSWER_KEPT  # the outcome counts; what the vendor said is only for `explain`
         if number is None:
             self._last += 1
-            number = self._last
+            number = self._fresh[kept] = self._last
+        # Every destination hands in what it refers to, so that none depends on the commit of another.
         new.append((number, kept, now_ms))
-        self._known[(destination, body)] = (number, now_ms)
-        if len(self._known) > ANSWERS_REMEMBERED:
-            self._known.popitem(last=False)
+        if is_short:
+            self._known[(destination, body)] = (number, now_ms)
+            self._known.move_to_end((destination, body))
+            if len(self._known) > ANSWERS_REMEMBERED:
+                self._known.popitem(last=False)
         return number
+
+    def stored(self, answers: list[tuple[int, bytes, int]]) -> None:
+        """These have been committed: they are found in the state from now on."""
+        for _, kept, _ in answers:
+            self._fresh.pop(kept, None)
 
 
 class Ledger:
     """Counts and changes of one destination."""
 
-    def __init__(self, destination: int, state: DestinationState, answers: Answers) -> None:
+    def __init__(self, destination: int, state: DestinationState, answers: Answers, limits: Limits) -> None:
         self.destination = destination
         self.state = state
         self.replays: dict[int, ReplayState] = {}
-        self.outcomes = 0  # final ones since the last `take`
+        self.outcomes = 0  # final ones, and changes of retry rows, since the last `take`
         self.dirty = False
         self._answers = answers
+        self._limits = limits
         self._rows: dict[tuple[int, int], RetryRow] = {}  # parked since the last take
-        self._committing: dict[tuple[int, int], RetryRow] = {}
         self._updates: dict[tuple[int, int], RetryUpdate] = {}
+        self._committing: Delta | None = None
+        self._rows_committing: dict[tuple[int, int], RetryRow] = {}
+        self._updates_committing: dict[tuple[int, int], RetryUpdate] = {}
         self._unparked: list[tuple[int, int, int]] = []
         self._dead: list[DeadLetter] = []
         self._delivered: list[DeliveredRow] = []
         self._new_answers: list[tuple[int, bytes, int]] = []
-        self._disabled: list[tuple[int, int, int]] = []
+        self._disabled: dict[int, int] = {}  # first offset -> last, of spans that passed while it was disabled
+        self._span: int | None = None  # the first offset of the span that reading is in
         self._redriven: list[Redrive] = []
 
     def delivered(self, item: Item, response: Response, started_at: int, now_ms: int, mask: Mask) -> None:
@@ -104,6 +136,7 @@ class Ledger:
         else:
             self.state.delivered += 1
             self.state.delivered_rows += 1
+            self.state.delivered_bytes += DELIVERED_ROW_BYTES + len(history or b"")
 
     def refused(self, item: Item, reason: str, body: bytes, now_ms: int) -> None:
         """It is refused for good and becomes a dead letter. `item.history` holds the attempts."""
@@ -123,23 +156,35 @@ class Ledger:
             )
         )
         self._final(item)
+        self.state.dead_letters += 1
         if item.job:
             self.replays[item.job].refused += 1
         else:
             self.state.refused[reason] = self.state.refused.get(reason, 0) + 1
 
-    def filtered(self, code: str, offset: int) -> None:
-        """The event does not go to this destination."""
+    def filtered(self, code: str) -> None:
+        """An event does not go to this destination."""
         counts = self.state.filtered
         counts[code] = counts.get(code, 0) + 1
         self.outcomes += 1
         self.dirty = True
-        if code == "DESTINATION_DISABLED":
-            spans = self._disabled
-            if spans and spans[-1][2] < offset:
-                spans[-1] = (self.destination, spans[-1][1], offset)
-            else:
-                spans.append((self.destination, offset, offset))
+
+    def disabled(self, offset: int, *, reading: bool) -> None:
+        """An event is not sent because the destination is switched off; `reading`: it has just been read.
+
+        What is read one after the other makes one span, however long it lasts; until `end_span`.
+        """
+        self.filtered("DESTINATION_DISABLED")
+        if not reading:
+            self._disabled[offset] = offset
+            return
+        if self._span is None:
+            self._span = offset
+        self._disabled[self._span] = offset
+
+    def end_span(self) -> None:
+        """The destination may have been switched on: what is read from now on belongs to another span."""
+        self._span = None
 
     def lost(self, count: int) -> None:
         """Retention dropped events before this destination had read them."""
@@ -166,6 +211,7 @@ class Ledger:
             encode_history(item.history),
             event.body,
         )
+        self.outcomes += 1
         self.dirty = True
         if item.job:
             self.replays[item.job].retrying += 1
@@ -197,56 +243,88 @@ class Ledger:
                 item.job,
                 item.offset,
             )
+        self.outcomes += 1
         self.dirty = True
 
-    def redriven(self, redrive: Redrive, reasons: dict[str, int], size: int) -> None:
+    def redriven(self, redrive: Redrive, found: RedriveCount) -> None:
         """Dead letters become retry rows with the next commit."""
-        for reason, count in reasons.items():
+        for reason, count in found.reasons.items():
             self.state.refused[reason] -= count
             if not self.state.refused[reason]:
                 del self.state.refused[reason]
             self.state.retrying += count
-        self.state.retry_bytes += size
+            self.state.dead_letters -= count
+        self.state.retry_bytes += found.size
         self._redriven.append(redrive)
         self.dirty = True
 
-    def row(self, item: Item) -> RetryRow | None:
-        """The retry row of an item where it is not on disk yet."""
+    def retry_rows(self) -> int:
+        """How many retry rows this destination has, those of replays among them."""
+        return self.state.retrying + sum(replay.retrying for replay in self.replays.values())
+
+    def body_and_history(self, item: Item, rows: StoredRows) -> tuple[bytes, bytes]:
+        """What is kept of a parked item, from memory where the disk does not have it yet. Raises Unavailable."""
         key = (item.job, item.offset)
-        return self._rows.get(key) or self._committing.get(key)
+        row = self._rows.get(key) or self._rows_committing.get(key)
+        row = row or rows.retry_row(self.destination, item.job, item.offset)
+        assert row is not None, f"the retry row of offset {item.offset} is missing"
+        update = self._updates.get(key) or self._updates_committing.get(key)
+        return row.body, row.history if update is None else update.history
+
+    def delivered_excess(self) -> int:
+        """How many of the oldest lines of deliveries are beyond the bound."""
+        excess, state = self.state.delivered_bytes - self._limits.delivered_bytes, self.state
+        return -(-excess * state.delivered_rows // state.delivered_bytes) if excess > 0 else 0
+
+    def delivered_cut(self, count: int) -> None:
+        """So many of the oldest lines are gone."""
+        state = self.state
+        if count and state.delivered_rows:
+            state.delivered_bytes -= state.delivered_bytes * min(count, state.delivered_rows) // state.delivered_rows
+            state.delivered_rows -= min(count, state.delivered_rows)
+            self.dirty = True
 
     def take(self, unfinished: list[int]) -> Delta:
         """All that changed since the last call, for one transaction. The caller repeats that until it succeeds."""
-        self.state.unfinished = unfinished
+        state = self.state
+        state.unfinished = unfinished
+        cut = max(0, state.dead_letters - self._limits.dead_letters)
+        state.dead_letters -= cut
+        state.dead_letters_cut += cut
         delta = Delta(
             destination=self.destination,
             state=msgspec.structs.replace(
-                self.state,
-                passed=dict(self.state.passed),
-                filtered=dict(self.state.filtered),
-                refused=dict(self.state.refused),
+                state, passed=dict(state.passed), filtered=dict(state.filtered), refused=dict(state.refused)
             ),
             parked=list(self._rows.values()),
             updated=list(self._updates.values()),
             unparked=self._unparked,
             dead=self._dead,
+            dead_cut=cut,
             delivered=self._delivered,
             answers=self._new_answers,
-            disabled=self._disabled,
+            disabled=[(self.destination, first, last) for first, last in self._disabled.items()],
             redriven=self._redriven,
             replays={job: msgspec.structs.replace(replay) for job, replay in self.replays.items()},
         )
-        self._committing = self._rows
+        self._committing, self._rows_committing, self._updates_committing = delta, self._rows, self._updates
         self._rows, self._updates, self._unparked = {}, {}, []
         self._dead, self._delivered, self._new_answers = [], [], []
-        self._disabled, self._redriven = [], []
+        self._disabled, self._redriven = {}, []
         self.outcomes = 0
         self.dirty = False
         return delta
 
+    @property
+    def is_committing(self) -> bool:
+        """Whether something was taken of which it is not known yet that it is durable."""
+        return self._committing is not None
+
     def committed(self) -> None:
         """What `take` handed over is durable."""
-        self._committing = {}
+        if self._committing is not None:
+            self._answers.stored(self._committing.answers)
+        self._committing, self._rows_committing, self._updates_committing = None, {}, {}
 
     def _final(self, item: Item) -> None:
         self.outcomes += 1

@@ -13,12 +13,14 @@ class Pace:
     def __init__(self, rate: float | None) -> None:
         self.paused_until = 0
         self._next_at = 0.0
-        self.set_rate(rate)
+        self.set_rate(rate, 0)
 
-    def set_rate(self, rate: float | None) -> None:
+    def set_rate(self, rate: float | None, now_ms: int) -> None:
         """Requests a second from now on. A tenth of a second's worth may start at once."""
         self._interval_ms = 1000 / rate if rate else 0.0
         self._burst_ms = max(0.0, 100 - self._interval_ms) if rate else 0.0
+        # What a slower rate made wait is not waited for.
+        self._next_at = min(self._next_at, now_ms + self._interval_ms)
 
     def pause(self, until_ms: int) -> None:
         """Start nothing before this instant."""

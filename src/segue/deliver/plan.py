@@ -12,11 +12,11 @@ from typing import Any, Protocol
 from segue.core.destination import Destination
 from segue.core.event import Event, Record
 from segue.deliver.history import Mask
-from segue.state.deliveries import ParkedRow, RedriveCount, RetryRow
+from segue.state.deliveries import ParkedRow, RedriveCount, ReplayState, RetryRow
 
 
 class Records(Protocol):
-    """The log as deliveries read it: decoded once for all of them."""
+    """The log as deliveries read it: decoded once for all of them. Raises Unavailable."""
 
     def read(self, offset: int) -> list[tuple[Record, Event]]:
         """Some records from `offset` on, none at the end. Raises OffsetExpired."""
@@ -32,11 +32,13 @@ class Records(Protocol):
 
 
 class RetryRows(Protocol):
-    """What a delivery reads back from the state."""
+    """What a delivery reads back from the state. Raises Unavailable."""
 
     def parked_rows(self, destination: int, *, first: int = 0, last: int | None = None) -> list[ParkedRow]: ...
 
     def retry_row(self, destination: int, job: int, offset: int) -> RetryRow | None: ...
+
+    def replays(self, destination: int | None = None) -> dict[int, ReplayState]: ...
 
     def redrivable(self, destination: int, reasons: str, message_ids: str, *, rows: int, size: int) -> RedriveCount: ...
 

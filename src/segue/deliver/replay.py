@@ -18,8 +18,6 @@ from segue.state.deliveries import ReplayState
 if TYPE_CHECKING:
     from segue.deliver.delivery import Delivery
 
-REPLAY_WINDOW = 500
-
 
 class Replay:
     """One replay under way. `takes` says which events it is about."""
@@ -39,7 +37,7 @@ class Replay:
         if state.position >= state.end:
             self._end_when_empty(delivery)
             return False
-        if len(self.waiting) >= REPLAY_WINDOW:
+        if len(self.waiting) >= delivery.limits.replay_window:
             return False
         try:
             block = self._records.read(state.position)

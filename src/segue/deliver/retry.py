@@ -1,8 +1,8 @@
 """When a failed attempt is repeated, and when it is given up. Pure.
 
 Rule: the delay before attempt n+1 is random in [0.5, 1] x min(1 s x 2^n, 5 min); an event is given up when its window
-of 4 hours, counted from its first attempt (or from when it was parked behind another) and standing still while the
-breaker is open or the destination is disabled, has passed - but never without having been attempted.
+of 4 hours, counted from its first attempt (or from when it was parked behind another) and standing still as
+`standstill` says, has passed - but never without having been attempted.
 Source: Segment retries for four hours with a randomised exponential backoff.
 """
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from segue.state.database import open_database, open_reader
+from segue.state.database import open_database, open_reader, sqlite_errors, transaction
 
 MIGRATIONS = (
     """
@@ -36,23 +36,23 @@ MIGRATIONS = (
       at INTEGER NOT NULL, reason TEXT NOT NULL, history BLOB NOT NULL, body BLOB NOT NULL
     ) STRICT;
     CREATE INDEX dead_letter_offset ON dead_letter (destination, offset);
+    CREATE INDEX dead_letter_age ON dead_letter (destination);
     CREATE TABLE delivered (
       destination INTEGER NOT NULL, offset INTEGER NOT NULL, at INTEGER NOT NULL, duration_ms INTEGER NOT NULL,
       status INTEGER NOT NULL, answer INTEGER NOT NULL, history BLOB,
       PRIMARY KEY (destination, offset)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE answer (id INTEGER PRIMARY KEY, body BLOB NOT NULL UNIQUE, used_at INTEGER NOT NULL) STRICT;
+    CREATE INDEX answer_age ON answer (used_at);
     CREATE TABLE disabled_span (
       destination INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (destination, first)
     ) STRICT, WITHOUT ROWID;
     """,
 )
 
-DEAD_LETTERS_MOST = 100_000
 DELIVERED_KEEP_MS = 7 * 86_400_000
-DELIVERED_ROW_BYTES = 64
-"""About what one delivered line takes on disk; the bound of 1 GB is kept as a bound on rows."""
-DELIVERED_ROWS_MOST = 1_000_000_000 // DELIVERED_ROW_BYTES
+ANSWERS_MOST = 2_000_000
+"""Of all destinations; an answer is 512 bytes at most, so that they stay within 1 GB."""
 
 
 class DestinationState(Struct, kw_only=True):
@@ -69,11 +69,19 @@ class DestinationState(Struct, kw_only=True):
     refused: dict[str, int] = {}
     retrying: int = 0
     retry_bytes: int = 0
+    dead_letters: int = 0
     dead_letters_cut: int = 0
     delivered_rows: int = 0
+    delivered_bytes: int = 0
     breaker: str = "closed"
     breaker_reason: str | None = None
     stopped_ms: int = 0
+    """For how long retry windows have stood still in all, counted up to the instant `stopped_counted_to`."""
+    stopped_counted_to: int = 0
+    open_ms: int = 0
+    """How much of that is due to the present opening of the breaker."""
+    disabled: bool = False
+    """Whether it was switched off at that instant, so that windows stood still from then on."""
     moved_at: int = 0
     stall: str = ""
     """Why the cursor stands, where Segue knows: the retry rows are full, or the settings cannot be read."""
@@ -202,6 +210,8 @@ class Delta(Struct, kw_only=True):
     unparked: list[tuple[int, int, int]] = []
     """Retry rows that are done: (destination, job, offset)."""
     dead: list[DeadLetter] = []
+    dead_cut: int = 0
+    """How many of the oldest dead letters go, because there are too many."""
     redriven: list[Redrive] = []
     delivered: list[DeliveredRow] = []
     answers: list[tuple[int, bytes, int]] = []
@@ -211,6 +221,14 @@ class Delta(Struct, kw_only=True):
     replays: dict[int, ReplayState] = {}
 
 
+FORGET = tuple(
+    f"DELETE FROM {table} WHERE destination = ?1 AND {key} IN "  # noqa: S608 - a closed list
+    f"(SELECT {key} FROM {table} WHERE destination = ?1 LIMIT ?2)"
+    for table, key in (
+        *(("replay", "job"), ("retry", "rowid"), ("dead_letter", "id")),
+        *(("delivered", "offset"), ("disabled_span", "first")),
+    )
+)
 UPSERT_DESTINATION = "INSERT INTO destination VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
 UPSERT_REPLAY = "INSERT INTO replay VALUES (?, ?, ?) ON CONFLICT (job) DO UPDATE SET body = excluded.body"
 INSERT_RETRY = "INSERT OR REPLACE INTO retry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -225,6 +243,8 @@ REDRIVE = f"""INSERT OR REPLACE INTO retry
   SELECT destination, 0, offset, source, message_id, received_at, order_keys, ?5 + row_number() OVER (ORDER BY id) - 1,
          ?6, 0, 0, 0, history, body
   FROM dead_letter WHERE {REDRIVABLE}"""  # noqa: S608 - ours
+CUT_DEAD = """DELETE FROM dead_letter WHERE id IN
+  (SELECT id FROM dead_letter WHERE destination = ? ORDER BY id LIMIT ?)"""
 DELETE_REDRIVEN = f"DELETE FROM dead_letter WHERE {REDRIVABLE}"  # noqa: S608 - ours
 INSERT_DELIVERED = "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?, ?, ?, ?, ?)"
 INSERT_ANSWER = """INSERT INTO answer VALUES (?, ?, ?)
@@ -249,16 +269,9 @@ class DeliveryWriter:
 
     def commit(self, deltas: Sequence[Delta]) -> None:
         """Write all of it in one transaction, durable on return. Raises sqlite3.Error with nothing written."""
-        run = self._connection
-        run.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._connection):
             for delta in deltas:
                 self._write(delta)
-            run.execute("COMMIT")
-        except BaseException:
-            if run.in_transaction:
-                run.execute("ROLLBACK")
-            raise
 
     def _write(self, delta: Delta) -> None:
         run = self._connection
@@ -278,28 +291,27 @@ class DeliveryWriter:
         for redrive in delta.redriven:
             run.execute(REDRIVE, redrive)
             run.execute(DELETE_REDRIVEN, redrive[:4])
+        if delta.dead_cut:
+            run.execute(CUT_DEAD, (delta.destination, delta.dead_cut))
         if delta.disabled:
             run.executemany(INSERT_DISABLED, delta.disabled)
         for job, replay in delta.replays.items():
             run.execute(UPSERT_REPLAY, (job, delta.destination, _encode(replay)))
 
-    def forget(self, known: Iterable[int]) -> None:
-        """Drop what is kept of destinations that no longer exist."""
-        gone = {row[0] for row in self._connection.execute("SELECT id FROM destination")} - set(known)
-        for number in gone:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("DELETE FROM destination WHERE id = ?", (number,))
-            for table in ("replay", "retry", "dead_letter", "delivered", "disabled_span"):
-                self._connection.execute(f"DELETE FROM {table} WHERE destination = ?", (number,))  # noqa: S608 - a closed list
-            self._connection.execute("COMMIT")
+    def forget(self, known: Iterable[int], *, most: int = 5_000) -> bool:
+        """Drop what is kept of destinations that no longer exist; False while there is more to drop.
 
-    def cut_dead_letters(self, destination: int) -> int:
-        """Keep the newest 100,000 dead letters; gives how many were cut."""
-        return self._connection.execute(
-            """DELETE FROM dead_letter WHERE destination = ?1 AND id <= (SELECT id FROM dead_letter
-               WHERE destination = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
-            (destination, DEAD_LETTERS_MOST),
-        ).rowcount
+        At most `most` rows of a table go in one call, so that it never holds up a commit for long.
+        """
+        run = self._connection
+        gone = {row[0] for row in run.execute("SELECT id FROM destination")} - set(known)
+        for number in gone:
+            with transaction(run):
+                cut = [run.execute(statement, (number, most)).rowcount for statement in FORGET]
+                if most in cut:
+                    return False
+                run.execute("DELETE FROM destination WHERE id = ?", (number,))
+        return True
 
     def cut_delivered(self, destination: int, *, before_ms: int, excess: int, most: int = 5_000) -> int:
         """Drop lines of deliveries finished before `before_ms`, and the `excess` oldest; gives how many went.
@@ -314,15 +326,26 @@ class DeliveryWriter:
             (destination, before_ms, excess, most),
         ).rowcount
 
-    def cut_answers(self, before_ms: int) -> None:
-        """Drop answers that no kept line can refer to any more."""
-        self._connection.execute("DELETE FROM answer WHERE used_at < ?", (before_ms,))
+    def cut_answers(self, before_ms: int, *, keep: int = ANSWERS_MOST, most: int = 5_000) -> int:
+        """Drop answers that no kept line can refer to any more, and the oldest beyond `keep`; gives how many went.
+
+        At most `most` go in one call, so that it never holds up a commit for long.
+        """
+        excess = self._connection.execute("SELECT count(*) FROM answer INDEXED BY answer_age").fetchone()[0] - keep
+        return self._connection.execute(
+            """DELETE FROM answer WHERE id IN (SELECT id FROM (
+                 SELECT id, used_at, row_number() OVER () AS number FROM (
+                   SELECT id, used_at FROM answer ORDER BY used_at LIMIT ?3))
+               WHERE used_at < ?1 OR number <= ?2)""",
+            (before_ms, excess, most),
+        ).rowcount
 
 
 class DeliveryReader:
-    """Reads of the same file, from any process, each one transaction."""
+    """Reads of the same file, from any process, each one transaction. Each raises Unavailable, Damaged."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = open_reader(path, len(MIGRATIONS))
 
     def close(self) -> None:
@@ -331,44 +354,41 @@ class DeliveryReader:
 
     def destinations(self) -> dict[int, DestinationState]:
         """Every destination's state, as of one commit."""
-        rows = self._connection.execute("SELECT id, body FROM destination").fetchall()
-        return {number: _decode_destination(body) for number, body in rows}
+        return {number: _decode_destination(body) for number, body in self._rows("SELECT id, body FROM destination")}
 
-    def replays(self) -> dict[int, ReplayState]:
-        """Every replay's state by its job's id."""
-        return {
-            job: _decode_replay(body)
-            for job, body in self._connection.execute("SELECT job, body FROM replay").fetchall()
-        }
+    def replays(self, destination: int | None = None) -> dict[int, ReplayState]:
+        """Every replay's state by its job's id; of one destination, or of all."""
+        rows = self._rows("SELECT job, body FROM replay WHERE destination = coalesce(?, destination)", (destination,))
+        return {job: _decode_replay(body) for job, body in rows}
 
     def parked_rows(self, destination: int, *, first: int = 0, last: int | None = None) -> list[ParkedRow]:
         """The retry rows in order of arrival, those of arrivals `first` to `last`, without what takes room."""
-        rows = self._connection.execute(
+        rows = self._rows(
             """SELECT job, offset, source, message_id, received_at, order_keys, arrival, due_at, attempts, first_at,
                stopped_at, length(body) FROM retry
                WHERE destination = ? AND arrival BETWEEN ? AND coalesce(?, 9223372036854775807) ORDER BY arrival""",
             (destination, first, last),
         )
-        return [ParkedRow(*row) for row in rows.fetchall()]
+        return [ParkedRow(*row) for row in rows]
 
     def retry_row(self, destination: int, job: int, offset: int) -> RetryRow | None:
         """One retry row with its body."""
-        row = self._connection.execute(
+        rows = self._rows(
             "SELECT * FROM retry WHERE destination = ? AND job = ? AND offset = ?", (destination, job, offset)
-        ).fetchone()
-        return RetryRow(*row) if row else None
+        )
+        return RetryRow(*rows[0]) if rows else None
 
     def dead_letters(self, destination: int, *, limit: int, after: int = 0) -> list[tuple[int, DeadLetter]]:
         """Dead letters oldest first, from above id `after`, each with its id."""
-        rows = self._connection.execute(
+        rows = self._rows(
             "SELECT * FROM dead_letter WHERE destination = ? AND id > ? ORDER BY id LIMIT ?",
             (destination, after, limit),
         )
-        return [(row[0], DeadLetter(*row[1:])) for row in rows.fetchall()]
+        return [(row[0], DeadLetter(*row[1:])) for row in rows]
 
     def redrivable(self, destination: int, reasons: str, message_ids: str, *, rows: int, size: int) -> RedriveCount:
         """The oldest dead letters of these reasons and messageIds (JSON lists, empty is any) that fit."""
-        found = self._connection.execute(
+        found = self._rows(
             f"SELECT id, reason, length(body) FROM dead_letter WHERE {REDRIVABLE} ORDER BY id LIMIT ?5",  # noqa: S608 - ours
             (destination, 2**62, reasons, message_ids, max(0, rows)),
         )
@@ -378,39 +398,42 @@ class DeliveryReader:
                 break
             last_id, total = number, total + length
             counts[code] = counts.get(code, 0) + 1
-        found.close()
         return RedriveCount(last_id, counts, total)
 
     def dead_letters_of(self, destination: int, offset: int) -> list[DeadLetter]:
         """The dead letters of one event, oldest first."""
-        rows = self._connection.execute(
-            "SELECT * FROM dead_letter WHERE destination = ? AND offset = ? ORDER BY id",
-            (destination, offset),
+        rows = self._rows(
+            "SELECT * FROM dead_letter WHERE destination = ? AND offset = ? ORDER BY id", (destination, offset)
         )
-        return [DeadLetter(*row[1:]) for row in rows.fetchall()]
+        return [DeadLetter(*row[1:]) for row in rows]
 
     def delivered(self, destination: int, offset: int) -> tuple[DeliveredRow, bytes] | None:
         """One finished delivery and the answer to it."""
-        row = self._connection.execute(
+        rows = self._rows(
             """SELECT d.*, coalesce(a.body, x'') FROM delivered d LEFT JOIN answer a ON a.id = d.answer
                WHERE destination = ? AND offset = ?""",
             (destination, offset),
-        ).fetchone()
-        return (DeliveredRow(*row[:-1]), row[-1]) if row else None
+        )
+        return (DeliveredRow(*rows[0][:-1]), rows[0][-1]) if rows else None
 
     def disabled_at(self, destination: int, offset: int) -> bool:
         """Whether the event passed while the destination was disabled."""
-        found = self._connection.execute(
-            "SELECT 1 FROM disabled_span WHERE destination = ? AND first <= ? AND last >= ?",
-            (destination, offset, offset),
+        return bool(
+            self._rows(
+                "SELECT 1 FROM disabled_span WHERE destination = ? AND first <= ? AND last >= ? LIMIT 1",
+                (destination, offset, offset),
+            )
         )
-        return found.fetchone() is not None
 
     def answer_id(self, body: bytes) -> int | None:
         """The id of an answer that is stored already."""
-        row = self._connection.execute("SELECT id FROM answer WHERE body = ?", (body,)).fetchone()
-        return row[0] if row else None
+        rows = self._rows("SELECT id FROM answer WHERE body = ?", (body,))
+        return rows[0][0] if rows else None
 
     def last_answer_id(self) -> int:
         """The highest answer id in use; 0 where there is none."""
-        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM answer").fetchone()[0])
+        return int(self._rows("SELECT coalesce(max(id), 0) FROM answer")[0][0])
+
+    def _rows(self, query: str, parameters: tuple[object, ...] = ()) -> list[Any]:
+        with sqlite_errors(self._path):
+            return self._connection.execute(query, parameters).fetchall()

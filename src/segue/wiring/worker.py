@@ -23,7 +23,7 @@ from segue.core.destination import Destination
 from segue.core.errors import Invalid
 from segue.core.event import Event
 from segue.deliver.delivery import Delivery
-from segue.deliver.ledger import Answers
+from segue.deliver.ledger import DAY_MS, Answers
 from segue.deliver.plan import Plan
 from segue.deliver.replay import Replay
 from segue.destinations import catalog
@@ -34,7 +34,6 @@ from segue.stage import StageLoop
 from segue.state.control import Control, ControlStore, DestinationRow, JobRow
 from segue.state.deliveries import (
     DELIVERED_KEEP_MS,
-    DELIVERED_ROWS_MOST,
     DeliveryReader,
     DeliveryWriter,
     Delta,
@@ -44,6 +43,8 @@ from segue.state.deliveries import (
 
 STANDING_MS = 300_000
 MAINTENANCE_S = 30.0
+CUT_AT_ONCE = 5_000
+"""Rows that go in one piece of maintenance, so that it never holds up a commit for long."""
 
 
 def decider(kind: Destination) -> Callable[[Event], str | None]:
@@ -170,25 +171,21 @@ class Worker:
             if known is None:
                 continue
             delivery = known[1]
+            if job.id not in self._jobs_begun:
+                state = stored.get(job.id)
+                if state is None and not job.cancelled:
+                    self._begin_job(job, delivery)
+                elif state is not None and (state.state == "running" or state.retrying) and job.kind == "replay":
+                    delivery.start_replay(job.id, self._replay(job, state))
+                self._jobs_begun.add(job.id)
             if job.cancelled and job.id in delivery.replays:
                 delivery.replays[job.id].cancel(delivery)
-            if job.id in self._jobs_begun:
-                continue
-            self._jobs_begun.add(job.id)
-            state = stored.get(job.id)
-            if state is None and not job.cancelled:
-                self._begin_job(job, delivery)
-            elif state is not None and (state.state == "running" or state.retrying) and job.kind == "replay":
-                delivery.start_replay(job.id, self._replay(job, state))
 
     def _begin_job(self, job: JobRow, delivery: Delivery) -> None:
         spec = spec_of(job)
         if job.kind == "redrive":
-            found = delivery.redrive(spec.reasons, spec.message_ids)
-            count = sum(found.reasons.values())
-            delivery.ledger.dirty = True
-            delivery.ledger.replays[job.id] = ReplayState(position=0, end=0, matched=count, state="done")
-            self._log.info("redrive", job=job.id, events=count)
+            delivery.redrive(job.id, spec.reasons, spec.message_ids)
+            self._log.info("redrive", job=job.id)
             return
         begin = self._reader.seek(0, spec.from_ms)
         end = self._reader.seek(0, job.created_at if spec.to_ms is None else spec.to_ms)
@@ -241,17 +238,17 @@ class Worker:
     async def _tidy(self) -> None:
         """Keep the bounds of what is kept for `explain` and of dead letters."""
         now = self._clock.now_ms()
+        before = now - DELIVERED_KEEP_MS
         for number, (_, delivery) in list(self._known.items()):
-            state = delivery.ledger.state
-            excess = max(0, state.delivered_rows - DELIVERED_ROWS_MOST)
-            before = now - DELIVERED_KEEP_MS
-            cut = await self._loop.in_writer(
-                partial(self._writer.cut_delivered, number, before_ms=before, excess=excess)
-            )
-            state.delivered_rows -= cut
-            letters = await self._loop.in_writer(partial(self._writer.cut_dead_letters, number))
-            state.dead_letters_cut += letters
-            delivery.ledger.dirty = delivery.ledger.dirty or bool(cut or letters)
+            ledger, cut = delivery.ledger, CUT_AT_ONCE
+            while cut == CUT_AT_ONCE:
+                work = partial(
+                    self._writer.cut_delivered, number, before_ms=before, excess=ledger.delivered_excess(), most=cut
+                )
+                cut = await self._loop.in_writer(work)
+                ledger.delivered_cut(cut)
         known = list(self._known)
-        await self._loop.in_writer(lambda: self._writer.forget(known))
-        await self._loop.in_writer(lambda: self._writer.cut_answers(now - 2 * DELIVERED_KEEP_MS))
+        while not await self._loop.in_writer(lambda: self._writer.forget(known, most=CUT_AT_ONCE)):
+            pass
+        while await self._loop.in_writer(lambda: self._writer.cut_answers(before - DAY_MS, most=CUT_AT_ONCE)):
+            pass

@@ -1,0 +1,1 @@
+"""Simulation of the delivery stage: the real machines on a fake clock, network and log, with faults, by seed."""
