@@ -12,7 +12,7 @@ from ..instance.events import identify
 from ..instance.running import Instance
 from ..instance.waiting import until
 from ..instance.workspace import vendor_entry, workspace_text
-from .calling import Said, hint_in, segue, succeeded
+from .calling import Said, hint_in, process, segue, succeeded
 
 
 def examined(data: Path, **environ: str) -> Said:
@@ -143,13 +143,27 @@ def test_settings_that_could_not_be_used_are_found_before_the_server_runs(stoppe
     ]
 
 
-def test_files_of_another_version_are_found(stopped):
-    with sqlite3.connect(stopped / "state.db") as state:
-        state.execute("PRAGMA user_version = 99")
-    state.close()
-    _, line = bad(examined(stopped))
-    assert "state.db has schema version 99" in line
-    assert "state.db has schema version 99" in segue("status", "--data", stopped).line
+@pytest.mark.parametrize("name", ["control.db", "state.db", "quarantine.db", "log/00000000000000000000.db"])
+def test_files_of_another_version_are_found_by_every_command_that_reads_them(stopped, name):
+    path = stopped / name
+    with sqlite3.connect(path) as file:
+        file.execute("PRAGMA user_version = 99")
+    file.close()
+    for line in (
+        bad(examined(stopped))[-1],
+        segue("status", "--data", stopped).line,
+        process("up", "--data", stopped, "--port", "0").line,
+    ):
+        assert str(path) in line and " version 99" in line and "backup" in line
+
+
+@pytest.mark.parametrize("name", ["control.db", "state.db", "quarantine.db", "log/00000000000000000000.db"])
+def test_a_broken_file_is_one_line(stopped, name):
+    path = stopped / name
+    path.write_bytes(b"no database at all, " * 1_000)
+    for said in (segue("status", "--data", stopped), process("up", "--data", stopped, "--port", "0")):
+        assert str(path) in said.line
+    assert str(path) in bad(examined(stopped))[-1]
 
 
 def test_an_empty_folder_and_one_that_never_ran_are_told_apart(tmp_path):

@@ -49,6 +49,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
     writer = DeliveryWriter(instance.state)
     rows = DeliveryReader(instance.state)
     reader = SQLiteLogReader(instance.log)
+    reader.ends()  # a log that cannot be read, or is of another version, ends the start and not each delivery
     network = HttpClient(policy_of(child.options, settings))
     worker = Worker(
         control=control,
