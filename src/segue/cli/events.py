@@ -19,28 +19,44 @@ if TYPE_CHECKING:
 
 @segue.command()
 @click.argument("event", required=False)
-@click.option("--type", "kind", default="track", help="The call type. Default: track.")
-@click.option("--user-id", default="segue-test", help="Default: segue-test.")
-@click.option("--name", default="Test Event", help="The event name of a track call. Default: Test Event.")
+@click.option("--type", "kind", default=None, help="The test event's call type. Default: track.")
+@click.option("--user-id", default=None, help="The test event's user. Default: segue-test.")
+@click.option("--name", default=None, help="The test event's name, of a track call. Default: Test Event.")
 @click.option("--write-key", default=None, help="Default: the first one of the workspace.")
 @data_option
-def send(event: str | None, kind: str, user_id: str, name: str, write_key: str | None, data: str | None) -> None:
+def send(
+    event: str | None, kind: str | None, user_id: str | None, name: str | None, write_key: str | None, data: str | None
+) -> None:
     """Send one event to the running instance.
 
-    EVENT is JSON, or - to read it from stdin. Without one, a test event is made.
+    EVENT is JSON, or - to read it from stdin. Without one, a test event is made. The exit code is 1 where it is not
+    accepted.
     """
-    from segue.wiring.sending import given_event, made_event, send_event
+    from segue.wiring.hints import pasteable
+    from segue.wiring.sending import drops_of, given_event, identified, made_event, send_event
+    from segue.wiring.texts import meaning
 
+    if event is not None and (kind or user_id or name):
+        raise click.UsageError("--type, --user-id and --name are for a test event; EVENT says them itself")
     instance = instance_of(settings_of(data))
-    address = instance.address()
+    url = instance.address().url
     text = sys.stdin.read() if event == "-" else event
-    chosen = made_event(kind, user_id, name) if text is None else given_event(text)
+    if text is None:
+        chosen = identified(made_event(kind or "track", user_id or "segue-test", name or "Test Event"))
+    else:
+        chosen = identified(given_event(text))
+    before = drops_of(instance, chosen)
     with open_control(instance) as store:
-        sent = send_event(address.url, store.snapshot(), chosen, write_key)
+        sent = send_event(url, store.snapshot(), chosen, write_key)
     click.echo(f"{sent.status} {sent.body}")
-    click.echo(f"See what becomes of it:  {_again()} explain {sent.message_id} --data {instance.folder}")
     if sent.status != 200:
         sys.exit(1)
+    drops = drops_of(instance, chosen)[len(before) :]
+    if drops:
+        click.echo(f"But it was dropped as {drops[-1]}: {meaning(drops[-1])}")
+        sys.exit(1)
+    line = pasteable("explain", sent.message_id, folder=instance.folder)
+    click.echo(f"See what becomes of it:  {line}")
 
 
 @segue.group()
@@ -120,8 +136,3 @@ def _existing(data: str | None) -> Instance:
     instance = instance_of(settings_of(data))
     instance.require()
     return instance
-
-
-def _again() -> str:
-    """How this command was called, so that the line that is printed can be pasted."""
-    return "segue" if sys.argv[0].endswith("__main__.py") else sys.argv[0]

@@ -11,6 +11,7 @@ import os
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from contextlib import closing
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,14 +23,26 @@ from segue.core.errors import Invalid
 from segue.core.event import CALL_TYPES, Event
 from segue.deliver.addresses import address_policy
 from segue.deliver.attempt import DELIVERED, Attempt
-from segue.deliver.history import attempt_shown
+from segue.deliver.history import Mask, attempt_shown
 from segue.deliver.http import HttpClient
 from segue.deliver.lanes import Item
 from segue.destinations import catalog
 from segue.settings import Settings
 from segue.state.control import Control, DestinationRow
+from segue.state.quarantine import QuarantineReader
 from segue.wiring.clock import SystemClock
-from segue.wiring.instance import Address
+from segue.wiring.instance import Address, Instance
+from segue.wiring.texts import meaning
+
+NO_ANSWERS = {
+    "ECONNREFUSED": "nothing listens there (ECONNREFUSED)",
+    "ECONNRESET": "the connection was cut (ECONNRESET)",
+    "EHOSTUNREACH": "no way leads there (EHOSTUNREACH)",
+    "ENOTFOUND": "there is no such host (ENOTFOUND)",
+    "ETIMEDOUT": "it took too long (ETIMEDOUT)",
+    "ETLS": "its certificate is not to be trusted (ETLS)",
+}
+"""What a connection's error says to a person."""
 
 ANSWER_WITHIN_S = 10.0
 TEST_MOST_S = 60.0
@@ -85,12 +98,16 @@ def given_event(text: str) -> dict[str, Any]:
     return {"type": "track"} | event
 
 
+def identified(event: dict[str, Any]) -> dict[str, Any]:
+    """The event with a messageId, so that one can ask for it."""
+    return event if event.get("messageId") is not None else event | {"messageId": new_message_id()}
+
+
 def send_event(url: str, control: Control, event: dict[str, Any], write_key: str | None) -> Sent:
     """Post the event to the running collector. Raises Invalid where there is no write key or no answer."""
     keys = [key for source in control.sources for key in source.write_keys]
     if write_key is None and not keys:
-        raise Invalid("no source has a write key; describe one in a file and `segue apply FILE`", field="--write-key")
-    event = {"messageId": new_message_id()} | event
+        raise Invalid("no source has a write key; describe one in a file, then `segue apply FILE`", field="--write-key")
     request = urllib.request.Request(  # noqa: S310 - the address is this instance's own
         f"{url}/v1/{event['type']}",
         data=json.dumps(event).encode(),
@@ -100,12 +117,18 @@ def send_event(url: str, control: Control, event: dict[str, Any], write_key: str
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=ANSWER_WITHIN_S) as answer:
-            return Sent(answer.status, answer.read().decode(), event["messageId"])
+            return Sent(answer.status, answer.read().decode(), str(event["messageId"]))
     except urllib.error.HTTPError as error:
         with error:
-            return Sent(error.code, error.read().decode("utf-8", "replace"), event["messageId"])
+            return Sent(error.code, error.read().decode("utf-8", "replace"), str(event["messageId"]))
     except OSError as error:
         raise Invalid(f"the collector at {url} gave no answer: {error}") from None
+
+
+def drops_of(instance: Instance, event: dict[str, Any]) -> list[str]:
+    """The codes by which events of this messageId were dropped, oldest first."""
+    with closing(QuarantineReader(instance.quarantine)) as quarantine:
+        return [drop.code for drop in quarantine.find(str(event["messageId"]))]
 
 
 def call_destination(row: DestinationRow, secrets: Secrets, settings: Settings, address: Address | None) -> Called:
@@ -117,26 +140,27 @@ def call_destination(row: DestinationRow, secrets: Secrets, settings: Settings, 
     made = made_event(call_type, "segue-test", "Segue Test")
     stamps = {"messageId": new_message_id(), "timestamp": now, "originalTimestamp": now, "receivedAt": now}
     event = Event(json.dumps(made | stamps).encode())
-    attempt = asyncio.run(_attempt(kind.send(opened, event), event, settings, address))
+    mask = masker(row, secrets, os.environ).mask
+    attempt = asyncio.run(_attempt(kind.send(opened, event), event, mask, settings, address))
     shown = attempt_shown(
         at=attempt.started_at,
         duration_ms=attempt.response.duration_ms,
         request=attempt.request,
         response=attempt.response,
         message=attempt.message,
-        mask=masker(row, secrets, os.environ).mask,
+        mask=attempt.mask,
     )
     return Called(attempt.verdict is DELIVERED, _lines(shown, kind.name, call_type, attempt))
 
 
-async def _attempt(flow: Any, event: Event, settings: Settings, address: Address | None) -> Attempt:
+async def _attempt(flow: Any, event: Event, mask: Mask, settings: Settings, address: Address | None) -> Attempt:
     sandboxes, collectors = _listeners(address)
     policy = address_policy(allow_internal=settings.allow_internal, sandboxes=sandboxes, collectors=collectors)
     network = HttpClient(policy)
     finished: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
     item = Item(0, "", event.message_id, 0, (), event)
     try:
-        Attempt([item], flow, network, SystemClock(), finished.set_result).begin()
+        Attempt([item], flow, mask, network, SystemClock(), finished.set_result).begin()
         return await asyncio.wait_for(finished, TEST_MOST_S)
     finally:
         network.close()
@@ -162,8 +186,11 @@ def _lines(shown: dict[str, Any], name: str, call_type: str, attempt: Attempt) -
     elif answer.status:
         lines.append(f"  answered {answer.status}: {shown['response']['body'] or '(nothing)'}")
     else:
-        lines.append(f"  no answer: {answer.error}")
-    lines.append(
-        "delivered" if attempt.verdict is DELIVERED else f"not delivered: {attempt.reason or 'would be retried'}"
-    )
+        lines.append(f"  no answer: {NO_ANSWERS.get(answer.error, answer.error)}")
+    if attempt.verdict is DELIVERED:
+        lines.append("delivered")
+    elif attempt.reason:
+        lines.append(f"not delivered: {attempt.reason}. {meaning(attempt.reason)}")
+    else:
+        lines.append("not delivered; a real event would be tried again")
     return lines
