@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ..instance.events import identify
-from ..instance.running import Instance
+from ..instance.running import Instance, environment
 from ..instance.waiting import until
 from ..instance.workspace import vendor_entry, workspace_text
-from .calling import Said, hint_in, process, segue, succeeded
+from .calling import HERE, Said, hint_in, process, segue, succeeded
 
 
 def examined(data: Path, **environ: str) -> Said:
@@ -57,6 +60,25 @@ def test_where_all_is_well_it_says_so(instance):
         "off (switched off): lag 0, retrying 0",
     ):
         assert f"ok   {words}" in said.out.splitlines()
+
+
+def on_a_terminal(*arguments: object, **environ: str) -> str:
+    """What `segue ARGUMENTS` prints where its output is a terminal."""
+    ours, theirs = pty.openpty()
+    command = [*HERE, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment(**environ)) as running:
+        assert running.wait(timeout=30) == 0
+    os.close(theirs)
+    try:
+        return os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+
+
+def test_a_terminal_gets_colours_unless_it_wants_none(instance):
+    assert "\x1b[32mok \x1b[0m" in on_a_terminal("doctor", "--data", instance.data, NO_COLOR="")
+    assert "\x1b" not in on_a_terminal("doctor", "--data", instance.data, NO_COLOR="1")
+    assert "\x1b" not in process("doctor", "--data", instance.data).out
 
 
 def test_a_folder_that_others_may_read_is_found(instance):

@@ -24,6 +24,6 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without the letters of an event still shows it
     try:
-        segue(prog_name="segue")
+        segue(prog_name="segue", color=False if os.environ.get("NO_COLOR") else None)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -6,6 +6,7 @@ Rule: a line never holds a secret or an event's body; what may hold one is maske
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import structlog
@@ -14,9 +15,10 @@ from structlog.typing import FilteringBoundLogger
 
 def configure_logging(role: str, *, level: str = "info", form: str = "auto") -> FilteringBoundLogger:
     """The logger of this process. `form` is auto (by whether stderr is a terminal), text or json."""
+    colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     console = form == "text" or (form == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(pad_event_to=0) if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(pad_event_to=0, colors=colors) if console else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[
