@@ -89,6 +89,17 @@ def test_a_known_block_whose_next_records_are_gone_is_begun_anew() -> None:
     assert read(tail, 20) == list(range(20, 40))
 
 
+def test_one_that_is_told_looks_for_new_records_only_when_the_log_has_grown() -> None:
+    log = Numbers(3)
+    tail = Tail(log, told=True)
+    assert read(tail, 0) == [0, 1, 2]
+    reads, log.last = log.reads, 5
+    assert read(tail, 3) == []
+    assert log.reads == reads
+    tail.grown()
+    assert read(tail, 3) == [3, 4]
+
+
 def test_the_cache_is_bounded() -> None:
     log = Numbers(BLOCK * (BLOCKS_MOST + 5))
     tail = Tail(log)
@@ -97,13 +108,16 @@ def test_the_cache_is_bounded() -> None:
     assert len(tail._blocks) == BLOCKS_MOST
 
 
-@given(st.lists(st.tuples(st.sampled_from(("read", "append", "expire")), st.integers(0, 600)), max_size=40))
-def test_it_gives_what_the_log_holds(steps: list[tuple[str, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(("read", "append", "expire")), st.integers(0, 600)), max_size=40), st.booleans()
+)
+def test_it_gives_what_the_log_holds(steps: list[tuple[str, int]], told: bool) -> None:
     log = Numbers()
-    tail = Tail(log)
+    tail = Tail(log, told=told)
     for step, number in steps:
         if step == "append":
             log.last += number
+            tail.grown()
         elif step == "expire":
             log.begin = max(log.begin, min(number, log.last))
         else:

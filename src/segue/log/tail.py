@@ -19,15 +19,26 @@ Decoded = tuple[Record, Event]
 
 
 class Tail:
-    """Reads of partition 0 through a cache of blocks of 256 offsets, the least recently used one let go first."""
+    """Reads of partition 0 through a cache of blocks of 256 offsets, the least recently used one let go first.
 
-    def __init__(self, reader: LogReader) -> None:
+    With `told`, whoever made it calls `grown` after every append: the end, once met, is not looked for again before.
+    """
+
+    def __init__(self, reader: LogReader, *, told: bool = False) -> None:
         self._reader = reader
+        self._told = told
+        self._end: int | None = None  # where the log ended when it was last read to its end
         self._blocks: OrderedDict[int, list[Decoded]] = OrderedDict()
         self._bytes = 0
 
+    def grown(self) -> None:
+        """The log may have new records."""
+        self._end = None
+
     def read(self, offset: int) -> list[Decoded]:
         """The records from `offset` to the end of its block, as far as they exist. Raises OffsetExpired."""
+        if self._end is not None and offset >= self._end:
+            return []
         number = offset // BLOCK
         block = self._blocks.get(number)
         if block is None:
@@ -52,8 +63,7 @@ class Tail:
     def _load(self, number: int, offset: int) -> list[Decoded]:
         start = max(number * BLOCK, self._reader.start(0))
         start = min(start, offset)
-        records = self._reader.read(0, start, (number + 1) * BLOCK - start)
-        block = [(record, Event(record.body)) for record in records]
+        block = self._decoded(start, (number + 1) * BLOCK - start)
         if block:
             self._blocks[number] = block
             self._bytes += _size(block)
@@ -65,15 +75,20 @@ class Tail:
         """The block up to its end of today."""
         last = block[-1][0].offset
         try:
-            records = self._reader.read(0, last + 1, (number + 1) * BLOCK - last - 1)
+            more = self._decoded(last + 1, (number + 1) * BLOCK - last - 1)
         except OffsetExpired:
             # What came after it was dropped before anybody read it; `offset` itself may still be held.
             self._bytes -= _size(self._blocks.pop(number))
             return self._load(number, offset)
-        more = [(record, Event(record.body)) for record in records]
         block.extend(more)
         self._bytes += _size(more)
         return block
+
+    def _decoded(self, start: int, limit: int) -> list[Decoded]:
+        records = self._reader.read(0, start, limit)
+        if self._told and len(records) < limit:
+            self._end = start + len(records)
+        return [(record, Event(record.body)) for record in records]
 
 
 def _size(block: list[Decoded]) -> int:

@@ -157,6 +157,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
         tidying = asyncio.get_running_loop().create_task(house.run())
         if parts.applied:
             wake.control()
+        wake.events()  # one that was killed may have written what it told nobody of
         try:
             yield Word(url=url_of(child.options.host, server.port), write_key=first_write_key(parts.control))
         finally:

@@ -102,7 +102,7 @@ class Worker:
         self._network = network
         self._clock = clock
         self._log = log
-        self._tail = Tail(reader)
+        self._tail = Tail(reader, told=True)
         self._answers = Answers(rows)
         self._known: dict[int, tuple[DestinationRow, Delivery]] = {}
         self._jobs_begun: set[int] = set()
@@ -117,10 +117,12 @@ class Worker:
 
     def grown(self) -> None:
         """The log has new records."""
+        self._tail.grown()
         self._loop.wake_all()
 
     def reload(self) -> None:
         """Control has changed: settings and switches hold for every attempt not yet begun."""
+        self._tail.grown()  # the word of it may have stood for one of new records
         control = self._control.snapshot()
         states = self._rows.destinations()
         for row in control.destinations:
