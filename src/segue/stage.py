@@ -102,16 +102,16 @@ class StageLoop:
         self._awake.update(id(stage) for stage in self._stages)
         self._schedule()
 
-    async def close(self) -> None:
+    async def close(self, grace_s: float = CLOSE_MOST_S) -> None:
         """Begin nothing new, let what is on its way come back, and commit; raises what the commit raises.
 
-        Waits 5 s for all that is on its way, a commit among it.
+        Waits `grace_s` seconds for all that is on its way, a commit among it.
         """
         self._closing = True
         for timer in (*self._timers.values(), self._commit_timer, self._turn):
             if timer is not None:
                 timer.cancel()
-        give_up_at = self._loop.time() + CLOSE_MOST_S
+        give_up_at = self._loop.time() + grace_s
         await self._land(give_up_at)
         if self._committing is not None:
             await asyncio.wait({self._committing}, timeout=max(0.0, give_up_at - self._loop.time()))

@@ -35,10 +35,10 @@ class Killer:
         self.done: list[str] = []
 
     def strike(self) -> None:
-        """One kill, of a process or of all."""
+        """One kill, of a process or of all; or a TERM, which is to lose as little."""
         children = ["single", "sandboxes"] if self._single else ["collector", "worker", "sandboxes"]
         children = [role for role in children if self._killed[role] < RESTARTS_IN_PEACE]
-        target = self._luck.choice([*children, *children, "supervisor", "all"])
+        target = self._luck.choice([*children, *children, "supervisor", "all", "term"])
         self.done.append(target)
         if target in children:
             self._instance.kill(target)
@@ -46,8 +46,10 @@ class Killer:
             return
         if target == "supervisor":
             self._instance.kill_supervisor()
-        else:
+        elif target == "all":
             self._instance.kill_all()
+        else:
+            assert self._instance.terminate() == 0
         self._killed.clear()
         self._instance.start(*self._single)
 

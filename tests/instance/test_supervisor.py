@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,15 @@ def segue(*arguments: object) -> subprocess.CompletedProcess[str]:
     """`segue ARGUMENTS` to its end."""
     command = [sys.executable, "-m", "segue.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+
+
+def test_ctrl_c_ends_all_processes_without_a_word(make):
+    instance = make().start()
+    said = instance.said()
+    os.killpg(instance.process.pid, signal.SIGINT)
+    assert instance.process.wait(timeout=30) == 0
+    assert not instance.pids()
+    assert instance.said() == said
 
 
 def test_a_port_or_a_folder_in_use_is_waited_for_and_then_named(make):
@@ -136,6 +146,24 @@ def test_children_end_with_a_supervisor_that_is_killed(make):
     assert {session_of(pid) for pid in children.values()} == {instance.process.pid}
     instance.kill_supervisor()
     instance.start()
+
+
+def test_it_can_be_started_at_once_after_its_supervisor_was_killed_with_slow_peers(make):
+    instance = make()
+    instance.file.write_text(workspace_text([vendor_entry(instance, "plotline", "website")]))
+    instance.start()
+    plotline, event = instance.vendor("plotline"), track("u1")
+    plotline.fault(slow_ms=30_000)
+    instance.send(event, key="website-key")
+    until(lambda: plotline.requests(event["messageId"]), "the vendor has the event")
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=20) as slow:
+        slow.sendall(b"POST /v1/identify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        instance.send(track("u2"), key="website-key")
+        instance.process.kill()
+        instance.process.wait()
+        instance.start()
+    settled = instance.settled()["website-plotline"]
+    assert (settled["accepted"], settled["delivered"]) == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ from segue.settings import read_settings
 from segue.wiring.log_lines import configure_logging
 from segue.wiring.options import Options, Pipes, Word
 
+GRACE_S = 5.0
+ORPHAN_GRACE_S = 1.0
+"""Where the supervisor was killed: whoever starts the instance again waits 5 s for our role and our port."""
+
 Role = Callable[["Child"], Awaitable[None]]
 
 
@@ -34,6 +38,8 @@ class Child:
         self.pipes = pipes
         self.log = log
         self.stop = asyncio.Event()
+        self.grace_s = GRACE_S
+        """How long what is on its way may take once it is to stop."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         loop.add_reader(pipes.life, self._life_ended)
@@ -48,6 +54,7 @@ class Child:
 
     def _life_ended(self) -> None:
         asyncio.get_running_loop().remove_reader(self.pipes.life)
+        self.grace_s = ORPHAN_GRACE_S
         self.stop.set()
 
 

@@ -162,7 +162,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             yield Word(url=url_of(child.options.host, server.port), write_key=first_write_key(parts.control))
         finally:
             following.close()
-            await server.close()
+            await server.close(child.grace_s)
             await committer.close()
             await followers.close()
             tidying.cancel()

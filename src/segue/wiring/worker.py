@@ -132,12 +132,12 @@ class Worker:
         self._begin_jobs(control)
         self._loop.wake_all()
 
-    async def close(self) -> None:
-        """Commit what there is and end."""
+    async def close(self, grace_s: float) -> None:
+        """Let what is on its way come back, for so long, commit what there is, and end."""
         if self._maintenance is not None:
             self._maintenance.cancel()
             await asyncio.gather(self._maintenance, return_exceptions=True)
-        await self._loop.close()
+        await self._loop.close(grace_s)
 
     def _take_up(self, row: DestinationRow, state: DestinationState | None) -> None:
         known = self._known.get(row.id)

@@ -65,7 +65,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
         worker.start()
         yield worker
     finally:
-        await worker.close()
+        await worker.close(child.grace_s)
         network.close()
         for store in (rows, writer, reader, control):
             store.close()
