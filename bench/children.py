@@ -6,6 +6,7 @@ Rule: each process is started on the core that is its own and ended with the blo
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from segue.wiring.options import Options, Pipes, Word
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 15.0
+HEAR_SECONDS = 120.0
 Result = TypeVar("Result", LoadResult, BareResult)
 
 
@@ -41,8 +43,10 @@ class Speaker:
         self.port: int = self.hear()["port"]
 
     def hear(self) -> dict[str, Any]:
-        """Its next line. Raises Failed where it ends instead."""
+        """Its next line. Raises Failed where it ends instead, or says none."""
         assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], HEAR_SECONDS)[0]:
+            raise Failed(f"process {self.process.pid} said nothing for {HEAR_SECONDS:.0f} s")
         line = self.process.stdout.readline()
         if not line:
             raise Failed(f"process {self.process.pid} ended")

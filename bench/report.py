@@ -38,9 +38,10 @@ def table(rows: Sequence[Row]) -> str:
     """The rows as people read them."""
     shown = [("what", "measured", "limit", "")]
     for row in rows:
-        limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:g}{_unit(row)}"
+        limit = "" if row.limit is None else f"{'>=' if row.at_least else '<='} {row.limit:,g}{_unit(row)}"
         verdict = {True: "met", False: "NOT MET", None: "(shown only)"}[row.met]
-        shown.append((f"{row.row}: {row.what}", f"{row.value:.3g}{_unit(row)}", limit, verdict))
+        value = f"{row.value:,.0f}" if row.value >= 1000 else f"{row.value:.3g}"
+        shown.append((f"{row.row}: {row.what}", f"{value}{_unit(row)}", limit, verdict))
     widths = [max(len(line[place]) for line in shown) for place in range(4)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in shown]
     return "\n".join([lines[0], "-" * len(max(lines, key=len)), *lines[1:]])

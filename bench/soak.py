@@ -1,7 +1,7 @@
 """Soak: ten minutes at 5,000 events/s from POST to sink; memory must not grow.
 
 Rule: what is compared is the processes' memory without mapped files: the median of the last five minutes against
-that of minutes 2 to 4; every event that was acknowledged must have come to the sink.
+that of minutes 2 to 4; every event that was acknowledged must come to the sink, nearly all of them meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ EVENTS_PER_SECOND = 5_000.0
 EARLY = (2 / 10, 4 / 10)
 LATE = (5 / 10, 10 / 10)
 GROWTH_PERCENT = 5.0
+KEPT_UP = 0.99
 TELL_SECONDS = 60.0
 
 Samples = list[tuple[float, int]]
@@ -35,20 +36,18 @@ def measure(extent: Extent) -> list[Row]:
         workspace = write_workspace(data, destinations=[f"http://127.0.0.1:{sink.port}/events"])
         with instance(data / "instance", workspace=workspace, sink=sink.port) as running:
             sent, samples = _loaded(running.port, running.process.pid, seconds)
-            sink.ask(f"until {sent.sent_in_all * BATCH_EVENTS}")
-            came = sink.ask("latencies")["count"]
+            in_time = sink.ask("until 0")["count"]
+            events = sent.sent_in_all * BATCH_EVENTS
+            came = sink.ask(f"until {events}")["count"]
         disk = _size(data)
-    if came != sent.sent_in_all * BATCH_EVENTS:
-        raise Failed(f"{sent.sent_in_all * BATCH_EVENTS} events were sent, {came} came")
+    if came < events:
+        raise Failed(f"{events} events were acknowledged, {came} came")
     early, late = (_median(samples, seconds, part) for part in (EARLY, LATE))
-    growth = 100 * (late / early - 1)
-    rate = sent.requests * BATCH_EVENTS / sent.seconds
+    rate = in_time / events * sent.requests * BATCH_EVENTS / sent.seconds
     tell(f"  {rate:,.0f} events/s, {early / 1e6:.1f} MB then, {late / 1e6:.1f} MB in the end, {disk / 1e9:.2f} GB")
-    if rate < 0.98 * EVENTS_PER_SECOND:
-        raise Failed(f"only {rate:,.0f} events/s were acknowledged")
     detail = {
-        "events_per_second": rate,
-        "events": came,
+        "events": events,
+        "came": came,
         "held_up": sent.held_up,
         "cpu_share_of_load": sent.load_cpu_seconds / sent.seconds,
         "early_mb": early / 1e6,
@@ -56,7 +55,11 @@ def measure(extent: Extent) -> list[Row]:
         "mb_each_10_seconds": [round(size / 1e6, 2) for _, size in samples[::10]],
     }
     what = f"growth of memory in {seconds / 60:.3g} minutes at {EVENTS_PER_SECOND:,.0f} events/s"
-    return [Row(row="soak", what=what, value=growth, limit=GROWTH_PERCENT, at_least=False, unit="%", detail=detail)]
+    growth = 100 * (late / early - 1)
+    return [
+        Row(row="soak", what=what, value=growth, limit=GROWTH_PERCENT, at_least=False, unit="%", detail=detail),
+        Row(row="soak", what="events/s that came to the sink meanwhile", value=rate, limit=KEPT_UP * EVENTS_PER_SECOND),
+    ]
 
 
 def _loaded(port: int, process: int, seconds: float) -> tuple[LoadResult, Samples]:
