@@ -14,7 +14,7 @@ from segue.core.clock import Clock
 from segue.core.destination import BatchFlow, Flow, Request, Response, Verdict, verdict
 from segue.core.errors import Refused, Unsuccessful
 from segue.core.reasons import refusal_reason
-from segue.deliver.history import Mask, without_signatures
+from segue.deliver.history import BATCH_BYTES_MOST, Mask, attempt_shown, without_signatures
 from segue.deliver.lanes import Item
 
 REQUESTS_MOST = 100
@@ -44,6 +44,7 @@ class Attempt:
         "_flow",
         "_mask",
         "_network",
+        "_shown",
         "answers",
         "items",
         "message",
@@ -78,10 +79,28 @@ class Attempt:
         self._network = network
         self._clock = clock
         self._finished = finished
+        self._shown: tuple[Response, dict[str, Any]] | None = None
 
     def mask(self, body: bytes) -> bytes:
         """An answer as it may be kept: without the secrets of the settings and the signature of the request."""
         return without_signatures(self._mask(body), self.request)
+
+    def shown(self, response: Response, now_ms: int) -> dict[str, Any]:
+        """The attempt as `explain` prints it, with this of its answers; made once for all events of a batch."""
+        if self._shown is None or self._shown[0] is not response:
+            request = self.request
+            if request is not None and len(self.items) > 1 and len(request.body) > BATCH_BYTES_MOST:
+                request = None  # `explain` makes it again
+            shown = attempt_shown(
+                at=self.started_at,
+                duration_ms=now_ms - self.started_at,
+                request=request,
+                response=response,
+                message=self.message,
+                mask=self.mask,
+            )
+            self._shown = (response, shown)
+        return self._shown[1]
 
     def begin(self) -> None:
         """Send the first request."""

@@ -1,7 +1,7 @@
 """What is kept of the attempts of an event that was retried or refused, for `explain`. Pure.
 
 Rule: secrets are masked by value before anything is kept; at most ten attempts, the request in full for the newest
-one only, 512 bytes of each answer.
+one only (not that of a large batch, which each of its events would keep), 512 bytes of each answer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from segue.core.destination import Request, Response
 
 ATTEMPTS_MOST = 10
 ANSWER_BYTES_MOST = 512
+BATCH_BYTES_MOST = 16_384
 
 SIGNATURES = frozenset({"x-signature"})
 """Headers made from a secret: never kept."""
@@ -37,9 +38,10 @@ def request_shown(request: Request, mask: Mask) -> dict[str, Any]:
     """A request as `explain` prints it."""
     return {
         "method": request.method,
-        "url": text(mask(request.url.encode())),
+        "url": text(mask(request.url.encode(errors="replace"))),
         "headers": {
-            name: "***" if name.lower() in SIGNATURES else text(mask(value.encode())) for name, value in request.headers
+            name: "***" if name.lower() in SIGNATURES else text(mask(value.encode(errors="replace")))
+            for name, value in request.headers
         },
         "body": text(mask(request.body)),
     }
@@ -53,7 +55,7 @@ def attempt_shown(
     if request is not None:
         shown["request"] = request_shown(request, mask)
     if message:
-        shown["error"] = message
+        shown["error"] = text(mask(message.encode(errors="replace"))[:ANSWER_BYTES_MOST])
     elif response.status:
         shown["response"] = {"status": response.status, "body": text(mask(response.body)[:ANSWER_BYTES_MOST])}
     else:

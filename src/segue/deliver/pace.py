@@ -18,7 +18,8 @@ class Pace:
     def set_rate(self, rate: float | None, now_ms: int) -> None:
         """Requests a second from now on. A tenth of a second's worth may start at once."""
         self._interval_ms = 1000 / rate if rate else 0.0
-        self._burst_ms = max(0.0, 100 - self._interval_ms) if rate else 0.0
+        # At least the millisecond by which a start in whole milliseconds may come late, so that it is not lost.
+        self._burst_ms = max(1.0, 100 - self._interval_ms)
         # What a slower rate made wait is not waited for.
         self._next_at = min(self._next_at, now_ms + self._interval_ms)
 

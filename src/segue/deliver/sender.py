@@ -15,7 +15,7 @@ from segue.core.errors import Unavailable
 from segue.core.event import Event
 from segue.deliver.attempt import DELIVERED, REFUSED, RETRY, Attempt, Network, judge
 from segue.deliver.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
-from segue.deliver.history import attempt_shown, decode_history, with_attempt
+from segue.deliver.history import decode_history, with_attempt
 from segue.deliver.lanes import Item, Lanes
 from segue.deliver.ledger import Ledger
 from segue.deliver.limits import Limits
@@ -223,15 +223,7 @@ class Sender:
             self._ledger.delivered(item, response, attempt.started_at, now, attempt.mask)
             self._leave(item)
             return
-        shown = attempt_shown(
-            at=attempt.started_at,
-            duration_ms=now - attempt.started_at,
-            request=attempt.request,
-            response=response,
-            message=attempt.message,
-            mask=attempt.mask,
-        )
-        item.history = with_attempt(item.history, shown)
+        item.history = with_attempt(item.history, attempt.shown(response, now))
         if verdict is RETRY:
             self._retry(item, attempt, response, now)
         elif reason == "INVALID_AUTHENTICATION":
