@@ -26,8 +26,9 @@ def adds_up(entry: dict[str, Any]) -> bool:
 class Watch(threading.Thread):
     """Reads the status again and again; keeps what did not add up, and how it was used."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, *, same: bool) -> None:
         super().__init__(name="watch")
+        self._same = same
         self._folder = Folder(instance.data)
         self.asked_to_stop = threading.Event()
         self.answers = 0
@@ -48,7 +49,8 @@ class Watch(threading.Thread):
             self.error = error
 
     def _look(self, entry: dict[str, Any], accepted: dict[str, int]) -> None:
-        if not adds_up(entry) or entry["accepted"] < accepted.get(entry["slug"], 0):
+        went_back = self._same and entry["accepted"] < accepted.get(entry["slug"], 0)
+        if went_back or not adds_up(entry):
             self.wrong.append(entry)
         accepted[entry["slug"]] = entry["accepted"]
         self.seen.update(name for name in ("retrying", "lag") if entry[name])
@@ -57,9 +59,12 @@ class Watch(threading.Thread):
 
 
 @contextmanager
-def watched(instance: Instance) -> Iterator[Watch]:
-    """The balance is watched while the block runs, and must have held all the time."""
-    watch = Watch(instance)
+def watched(instance: Instance, *, same: bool = True) -> Iterator[Watch]:
+    """The balance is watched while the block runs, and must have held all the time.
+
+    `same` says that no destination is replaced meanwhile by another of its slug, which counts anew.
+    """
+    watch = Watch(instance, same=same)
     watch.start()
     try:
         yield watch

@@ -100,11 +100,11 @@ class Sender(threading.Thread):
 class Load:
     """All senders together."""
 
-    def __init__(self, instance: Instance, key: str, *, threads: int, users: int) -> None:
+    def __init__(self, instance: Instance, key: str, name: str, *, threads: int, users: int) -> None:
         self._stop = threading.Event()
         self._most = 0
         self._senders = [
-            Sender(instance.port, f"t{number}", self._stop, self._may_send, key=key, users=users)
+            Sender(instance.port, f"{name}{number}", self._stop, self._may_send, key=key, users=users)
             for number in range(threads)
         ]
 
@@ -148,9 +148,14 @@ class Load:
 
 
 @contextmanager
-def load_on(instance: Instance, *, key: str = "demo-write-key", threads: int = 3, users: int = 8) -> Iterator[Load]:
-    """Senders that send what is allowed while the block runs; what was acknowledged can be asked for after it."""
-    load = Load(instance, key, threads=threads, users=users)
+def load_on(
+    instance: Instance, *, key: str = "demo-write-key", name: str = "t", threads: int = 3, users: int = 8
+) -> Iterator[Load]:
+    """Senders that send what is allowed while the block runs; what was acknowledged can be asked for after it.
+
+    `name` begins the names of their users.
+    """
+    load = Load(instance, key, name, threads=threads, users=users)
     load.start()
     try:
         yield load

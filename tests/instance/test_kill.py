@@ -77,6 +77,7 @@ def sandboxes_answer(instance: Instance) -> Callable[[], bool]:
     return look
 
 
+@pytest.mark.timeout(60 + 40 * ROUNDS)
 @pytest.mark.parametrize("single", [False, True], ids=["apart", "single"])
 def test_nothing_acknowledged_is_lost_reordered_or_doubled_by_kills(make, single):
     instance, luck = make(), random.Random(SEED)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 Found = TypeVar("Found")
 
-DEADLINE_S = 40.0
+DEADLINE_S = 60.0
 
 
 def until(look: Callable[[], Found], what: str, seconds: float = DEADLINE_S) -> Found:
