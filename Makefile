@@ -25,7 +25,7 @@ demo: $(VENV)/.dev  ## Send real traffic through a Segment SDK and show what eac
 	@exec $(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev  ## Set up and run the tests
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(VENV)/.dev  ## Lint, types, import rules
 	@$(BIN)/ruff format --check .

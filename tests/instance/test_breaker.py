@@ -14,6 +14,8 @@ from .running import Instance
 from .waiting import until
 from .workspace import Entry, vendor_entry, workspace_text
 
+pytestmark = pytest.mark.xdist_group("instance-breaker")  # they share one
+
 
 class Rig:
     """One instance for all tests of this module."""

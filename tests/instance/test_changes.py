@@ -13,6 +13,8 @@ from .running import Instance
 from .waiting import until
 from .workspace import vendor_entry, workspace_text
 
+pytestmark = pytest.mark.xdist_group("instance-changes")  # they share one
+
 
 class Rig:
     """One instance for all tests of this module; its source `website` always has the destination `beside`."""

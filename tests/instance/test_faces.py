@@ -16,6 +16,8 @@ from .running import Instance
 from .waiting import until
 from .workspace import vendor_entry, workspace_text
 
+pytestmark = pytest.mark.xdist_group("instance-faces")  # they share one
+
 SECRETS = ("hunter2-wrong-key", "hunter2-hook-secret", "demo-plotline-key")
 BODY = "Peter.Gibbons@initech.com"
 

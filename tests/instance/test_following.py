@@ -18,6 +18,8 @@ from .running import Instance
 from .waiting import until
 from .workspace import vendor_entry, workspace_text
 
+pytestmark = pytest.mark.xdist_group("instance-following")  # they share one
+
 
 class Rig:
     """One instance for all tests of this module."""

@@ -21,6 +21,8 @@ from .running import Instance
 from .waiting import until
 from .workspace import Entry, vendor_entry, workspace_text
 
+pytestmark = pytest.mark.xdist_group("instance-jobs")  # they share one
+
 EVENTS = 60
 SLOW = 60.0  # requests a second, of which a replay takes half
 

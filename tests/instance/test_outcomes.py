@@ -15,6 +15,8 @@ from .running import SLUGS, Instance
 from .waiting import until
 from .workspace import Entry, vendor_entries, vendor_entry, workspace_text
 
+pytestmark = pytest.mark.xdist_group("instance-outcomes")  # they share one
+
 BAD_KEYS = {"plotline": "wrong", "planhat": "wrong", "pointillist": "wrong", "user-com": "taken-back"}
 
 

@@ -15,6 +15,8 @@ from segment.analytics import Client
 from .events import Event, one_of_each
 from .running import Instance
 
+pytestmark = pytest.mark.xdist_group("instance-shapes")  # they share one
+
 KEY = "demo-write-key"
 BASIC = "Basic " + b64encode(f"{KEY}:".encode()).decode()
 TAKES = {
