@@ -1,0 +1,285 @@
+"""The state of deliveries on disk: one transaction a commit, redrive in one, and bounds that are kept in pieces."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.core.errors import Damaged, Unavailable
+from segue.state.deliveries import (
+    MIGRATIONS,
+    DeadLetter,
+    DeliveredRow,
+    DeliveryReader,
+    DeliveryWriter,
+    Delta,
+    DestinationState,
+    Redrive,
+    ReplayState,
+    RetryRow,
+    RetryUpdate,
+)
+
+TABLES = ("destination", "replay", "retry", "dead_letter", "delivered", "answer", "disabled_span")
+
+
+class Store:
+    """The writer and a reader of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writer = DeliveryWriter(path)
+        self.reader = DeliveryReader(path)
+
+    def close(self) -> None:
+        self.reader.close()
+        self.writer.close()
+
+    def rows(self) -> dict[str, list[Any]]:
+        return {table: self.reader._rows(f"SELECT * FROM {table}") for table in TABLES}
+
+    def count(self, table: str, destination: int = 1) -> int:
+        return int(self.reader._rows(f"SELECT count(*) FROM {table} WHERE destination = ?", (destination,))[0][0])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "state.db")
+    yield made
+    made.close()
+
+
+def state(**others: Any) -> DestinationState:
+    return DestinationState(**({"position": 0, "passed": {}} | others))
+
+
+def retry(offset: int, *, destination: int = 1, job: int = 0, arrival: int = 0, body: bytes = b"{}") -> RetryRow:
+    return RetryRow(
+        destination, job, offset, "web", f"m{offset}", 0, '["u:u"]', arrival or offset, 5, 1, 2, 3, b"[]", body
+    )
+
+
+def letter(
+    offset: int, reason: str = "BAD_REQUEST", *, destination: int = 1, job: int = 0, body: bytes = b"{}"
+) -> DeadLetter:
+    return DeadLetter(destination, job, offset, "web", f"m{offset}", 0, '["u:u"]', 9, reason, b"[]", body)
+
+
+def line(offset: int, at: int = 0, answer: int = 1, *, destination: int = 1) -> DeliveredRow:
+    return DeliveredRow(destination, offset, at, 3, 200, answer, None)
+
+
+def everything(destination: int = 1) -> Delta:
+    """A delta with something for every table."""
+    return Delta(
+        destination=destination,
+        state=state(position=9, passed={"web": 9}, refused={"BAD_REQUEST": 1}),
+        parked=[retry(1, destination=destination), retry(2, destination=destination)],
+        updated=[RetryUpdate(77, 4, 5, 6, b'[{"at":1}]', destination, 0, 1)],
+        unparked=[(destination, 0, 2)],
+        dead=[letter(3, destination=destination)],
+        delivered=[line(4, destination=destination)],
+        answers=[(1, b"ok", 8)],
+        disabled=[(destination, 5, 6)],
+        replays={destination * 10: ReplayState(position=1, end=2)},
+    )
+
+
+# -- commits -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_commit_writes_all_of_it(store: Store) -> None:
+    store.writer.commit([everything()])
+    assert [len(rows) for rows in store.rows().values()] == [1] * len(TABLES)
+    row = store.reader.retry_row(1, 0, 1)
+    assert row is not None
+    assert (row.due_at, row.attempts, row.first_at, row.stopped_at, row.history) == (77, 4, 5, 6, b'[{"at":1}]')
+    assert store.reader.destinations()[1].position == 9
+    assert store.reader.delivered(1, 4) == (line(4), b"ok")
+    assert store.reader.replays(1) == {10: ReplayState(position=1, end=2)}
+    assert store.reader.replays(2) == {}
+    assert store.reader.parked_rows(1)[0].size == 2
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_commit_that_fails_anywhere_writes_nothing_and_the_next_one_can(store: Store, place: int) -> None:
+    good = [everything(1), everything(2)]
+    broken = Delta(destination=3, state=state(), dead=[letter(1)._replace(offset="x")])  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.Error):
+        store.writer.commit([*good[:place], broken, *good[place:]])
+    assert not any(store.rows().values())
+    store.writer.commit(good)
+    assert len(store.reader.destinations()) == 2
+
+
+def test_a_commit_repeated_after_its_success_was_not_heard_of_changes_nothing_but_dead_letters(store: Store) -> None:
+    delta = everything()
+    delta.dead = []
+    store.writer.commit([delta])
+    before = store.rows()
+    store.writer.commit([delta])
+    assert store.rows() == before
+
+
+def test_a_reader_sees_nothing_of_a_transaction_under_way(store: Store) -> None:
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO destination VALUES (1, x'7b7d')")
+    assert store.reader.destinations() == {}
+    other.execute("ROLLBACK")
+    other.close()
+
+
+# -- redrive -----------------------------------------------------------------------------------------------------------
+
+
+def redriven(store: Store, reasons: str = "[]", message_ids: str = "[]", *, rows: int = 100, size: int = 10**6) -> Any:
+    found = store.reader.redrivable(1, reasons, message_ids, rows=rows, size=size)
+    redrive = Redrive(1, found.last_id, reasons, message_ids, 50, 7)
+    store.writer.commit([Delta(destination=1, state=state(), redriven=[redrive])])
+    return found
+
+
+def test_a_redrive_moves_dead_letters_to_retry_rows_in_one_commit(store: Store) -> None:
+    letters = [letter(1), letter(2, "RETRY"), letter(3), letter(4, job=6)]
+    store.writer.commit([Delta(destination=1, state=state(), dead=[*letters, letter(1, destination=2)])])
+    found = redriven(store, '["BAD_REQUEST"]')
+    assert (found.reasons, found.size) == ({"BAD_REQUEST": 2}, 4)
+    rows = store.reader.parked_rows(1, first=50, last=51)
+    assert [(row.offset, row.arrival, row.due_at, row.attempts, row.first_at) for row in rows] == [
+        (1, 50, 7, 0, 0),
+        (3, 51, 7, 0, 0),
+    ]
+    left = [each.offset for _, each in store.reader.dead_letters(1, limit=9)]
+    assert left == [2, 4], "what a replay refused is not part of the balance"
+    assert store.count("dead_letter", 2) == 1
+
+
+def test_a_redrive_does_not_take_letters_of_its_own_commit(store: Store) -> None:
+    store.writer.commit([Delta(destination=1, state=state(), dead=[letter(1)])])
+    found = store.reader.redrivable(1, "[]", "[]", rows=9, size=99)
+    redrive = Redrive(1, found.last_id, "[]", "[]", 50, 7)
+    store.writer.commit([Delta(destination=1, state=state(), dead=[letter(2)], redriven=[redrive])])
+    assert [row.offset for row in store.reader.parked_rows(1)] == [1]
+
+
+@given(
+    letters=st.lists(st.tuples(st.sampled_from(("BAD_REQUEST", "RETRY")), st.integers(0, 30)), max_size=12),
+    reasons=st.sampled_from(("[]", '["RETRY"]')),
+    rows=st.integers(-2, 8),
+    size=st.integers(-5, 120),
+)
+def test_what_is_counted_is_what_is_moved(
+    tmp_path_factory: Any, letters: Any, reasons: str, rows: int, size: int
+) -> None:
+    store = Store(tmp_path_factory.mktemp("redrive") / "state.db")
+    dead = [letter(offset, reason, body=b"x" * length) for offset, (reason, length) in enumerate(letters)]
+    store.writer.commit([Delta(destination=1, state=state(), dead=dead)])
+    found = redriven(store, reasons, rows=rows, size=size)
+    moved = store.reader.parked_rows(1)
+    assert sum(found.reasons.values()) == len(moved) <= max(0, rows)
+    assert found.size == sum(row.size for row in moved) <= max(0, size)
+    assert len(moved) + store.count("dead_letter") == len(letters)
+    store.close()
+
+
+# -- bounds ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_dead_letters_are_cut_in_the_commit_that_says_so(store: Store) -> None:
+    dead = [letter(offset) for offset in range(5)]
+    store.writer.commit([Delta(destination=2, state=state(), dead=[letter(9, destination=2)])])
+    store.writer.commit([Delta(destination=1, state=state(), dead=dead, dead_cut=3)])
+    assert [each.offset for _, each in store.reader.dead_letters(1, limit=9)] == [3, 4]
+    assert store.count("dead_letter", 2) == 1
+
+
+def test_old_lines_and_those_in_excess_are_cut_in_pieces(store: Store) -> None:
+    lines = [line(offset, at=offset) for offset in range(100)]
+    store.writer.commit([Delta(destination=1, state=state(), delivered=[*lines, line(1, destination=2)])])
+    assert store.writer.cut_delivered(1, before_ms=25, excess=0, most=10) == 10
+    assert store.writer.cut_delivered(1, before_ms=25, excess=0, most=10) == 10
+    assert store.writer.cut_delivered(1, before_ms=25, excess=0, most=10) == 5
+    assert store.writer.cut_delivered(1, before_ms=25, excess=0, most=10) == 0
+    assert store.writer.cut_delivered(1, before_ms=0, excess=7) == 7
+    assert store.reader._rows("SELECT min(offset), count(*) FROM delivered WHERE destination = 1") == [(32, 68)]
+    assert store.count("delivered", 2) == 1
+
+
+def test_answers_not_used_for_long_and_those_in_excess_are_cut_the_least_used_first(store: Store) -> None:
+    answers = [(number, b"%d" % number, 1_000 - number) for number in range(1, 11)]
+    store.writer.commit([Delta(destination=1, state=state(), answers=answers)])
+    assert store.writer.cut_answers(992, keep=100, most=1) == 1
+    assert store.writer.cut_answers(992, keep=100) == 1
+    assert store.writer.cut_answers(0, keep=100) == 0
+    assert store.writer.cut_answers(0, keep=3) == 5
+    assert sorted(row[0] for row in store.reader._rows("SELECT id FROM answer")) == [1, 2, 3]
+
+
+def test_an_answer_that_is_noted_again_is_used_again(store: Store) -> None:
+    for used_at in (5, 900, 7):
+        store.writer.commit([Delta(destination=1, state=state(), answers=[(1, b"ok", used_at)])])
+    assert store.reader._rows("SELECT used_at FROM answer") == [(900,)]
+    assert (store.reader.answer_id(b"ok"), store.reader.last_answer_id()) == (1, 1)
+
+
+def test_a_line_whose_answer_is_gone_still_says_its_status(store: Store) -> None:
+    store.writer.commit([everything()])
+    store.writer.cut_answers(10**15)
+    assert store.reader.delivered(1, 4) == (line(4), b"")
+
+
+def test_what_is_left_of_a_destination_is_dropped_in_pieces(store: Store) -> None:
+    lines = [line(offset, destination=2) for offset in range(25)]
+    store.writer.commit([everything(1), everything(2), Delta(destination=2, state=state(), delivered=lines)])
+    kept = {table: store.count(table) for table in TABLES if table not in ("answer", "destination")}
+    calls = 0
+    while not store.writer.forget([1], most=10):
+        calls += 1
+        assert 2 in store.reader.destinations(), "it goes last, so that a crash leaves nothing behind"
+    assert calls == 2
+    assert set(store.reader.destinations()) == {1}
+    for table, count in kept.items():
+        assert (store.count(table), store.count(table, 2)) == (count, 0)
+
+
+def test_to_forget_that_fails_blocks_no_later_commit(store: Store) -> None:
+    store.writer.commit([everything(2)])
+    run = store.writer._connection.execute
+    run("CREATE TEMP TRIGGER no BEFORE DELETE ON retry BEGIN SELECT raise(FAIL, 'no'); END")
+    with pytest.raises(sqlite3.Error):
+        store.writer.forget([])
+    run("DROP TRIGGER no")
+    store.writer.commit([everything(1)])
+    assert set(store.reader.destinations()) == {1, 2}
+
+
+def test_spans_while_disabled_grow_and_are_found_by_offset(store: Store) -> None:
+    for last in (4, 9, 6):
+        store.writer.commit([Delta(destination=1, state=state(), disabled=[(1, 2, last)])])
+    assert [store.reader.disabled_at(1, offset) for offset in (1, 2, 9, 10)] == [False, True, True, False]
+    assert not store.reader.disabled_at(2, 5)
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_another_version_is_refused(store: Store) -> None:
+    store.writer._connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    for open_it in (DeliveryWriter, DeliveryReader):
+        with pytest.raises(Damaged, match="version"):
+            open_it(store.path)
+
+
+def test_a_reader_of_a_file_that_is_not_there_or_broken_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        DeliveryReader(tmp_path / "none.db")
+    (tmp_path / "broken.db").write_bytes(b"this is no database, and long enough to be seen as none" * 20)
+    with pytest.raises(Damaged):
+        DeliveryReader(tmp_path / "broken.db")
