@@ -19,6 +19,7 @@ from segue.core.clock import Clock
 COMMIT_EVERY_MS = 100
 COMMIT_OUTCOMES = 500
 COMMIT_AGAIN_S = 1.0
+PUMP_AGAIN_MS = 1_000
 CLOSE_MOST_S = 5.0
 
 
@@ -87,6 +88,7 @@ class StageLoop:
     def remove(self, stage: Stage) -> None:
         """Drive it no longer; what it has not committed is dropped."""
         self._stages.remove(stage)
+        self._awake.discard(id(stage))
         timer = self._timers.pop(id(stage), None)
         if timer is not None:
             timer.cancel()
@@ -152,7 +154,11 @@ class StageLoop:
         self._plan_commit()
 
     def _pump(self, stage: Stage) -> None:
-        at = stage.pump()
+        try:
+            at = stage.pump()
+        except Exception as error:  # one that is broken must not stop the others, nor stay silent
+            self._loop.call_exception_handler({"message": "a stage cannot go on", "exception": error})
+            at = self._clock.now_ms() + PUMP_AGAIN_MS
         timer = self._timers.pop(id(stage), None)
         if timer is not None:
             timer.cancel()
