@@ -14,7 +14,7 @@ import pytest
 from ..instance.events import track
 from ..instance.running import Instance
 from ..instance.workspace import workspace_text
-from .calling import begun, hint_in, segue, succeeded
+from .calling import begun, hint_in, process, segue, succeeded
 from .echo import Echo, echoing
 
 
@@ -136,6 +136,14 @@ def test_a_backup_that_is_not_whole_is_refused_and_makes_nothing(copy, tmp_path)
         line = segue("restore", folder, "--data", tmp_path / "data").line
         assert line == f"FOLDER: {folder} is no whole backup: backup.json, which is written last, is not there"
     assert not (tmp_path / "data").exists()
+
+
+def test_a_backup_is_no_instance_and_stays_as_it_is(copy):
+    before = {path: path.read_bytes() for path in copy.rglob("*.db")}
+    for said in (segue("status", "--data", copy), process("up", "--data", copy, "--port", "0")):
+        assert said.line.startswith(f"--data: {copy} is a backup; make an instance of it with `")
+        assert hint_in(said.line, "restore").endswith(f"restore {copy} --data DIR")
+    assert {path: path.read_bytes() for path in copy.rglob("*.db")} == before
 
 
 def test_a_backup_needs_an_instance(tmp_path):

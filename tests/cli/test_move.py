@@ -220,3 +220,17 @@ def test_neither_is_asked_for_where_no_server_runs(tmp_path, word):
 @pytest.mark.parametrize("word", ["replay", "redrive"])
 def test_a_destination_that_is_none_gets_a_suggestion(rig, word):
     assert rig.call(word, "plotlin", *(["--yes"] if word == "replay" else [])).line.endswith('did you mean "plotline"?')
+
+
+def test_whoever_follows_is_told_that_the_server_has_ended(rig):
+    rig.apply("plotline", max_rate=2)
+    calls = len(rig.calls("plotline"))
+    replay = ["replay", "plotline", "--yes", "--json"]
+    data = ["--data", rig.instance.data]
+    with begun(*replay, *data) as replaying, begun("tail", "-n", "1", *data) as tailing:
+        tailing.line()
+        until(lambda: len(rig.calls("plotline")) > calls, "the replay has begun")
+        assert rig.instance.terminate() == 0
+        assert "the server has ended; job " in replaying.ended().line
+        said = tailing.ended()
+    assert (said.code, said.err) == (0, "the server has ended\n")

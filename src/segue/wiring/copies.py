@@ -13,12 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 from segue.core.errors import Invalid, Unavailable
-from segue.wiring.instance import Instance
+from segue.wiring.instance import BACKUP_MARK, Instance
 from segue.wiring.views import Views
 
 DATABASES = ("state.db", "control.db", "quarantine.db")
-DONE = "backup.json"
-"""Written last: a folder without it is no whole backup."""
 
 
 def back_up(views: Views, folder: Path) -> int:
@@ -34,7 +32,7 @@ def back_up(views: Views, folder: Path) -> int:
         end = views.log.backup_to(folder / "log").offset
         if source.secret_key.exists():
             shutil.copy2(source.secret_key, folder / source.secret_key.name)
-        done = folder / DONE
+        done = folder / BACKUP_MARK
         done.write_text(f'{{"end": {end}}}\n')
         _sync(done)
     except (OSError, sqlite3.Error) as error:
@@ -44,8 +42,10 @@ def back_up(views: Views, folder: Path) -> int:
 
 def bring_back(folder: Path, instance: Instance) -> None:
     """Make an instance of a backup. Raises Invalid where the one is not whole or the other not empty."""
-    if not (folder / DONE).exists():
-        raise Invalid(f"{folder} is no whole backup: {DONE}, which is written last, is not there", field="FOLDER")
+    if not (folder / BACKUP_MARK).exists():
+        raise Invalid(
+            f"{folder} is no whole backup: {BACKUP_MARK}, which is written last, is not there", field="FOLDER"
+        )
     if instance.control.exists() or instance.log.exists():
         raise Invalid(f"{instance.folder} holds an instance already; choose another folder", field="--data")
     instance.create()

@@ -17,6 +17,8 @@ from segue.core.errors import Held, Invalid
 from segue.wiring.hints import pasteable
 
 WAIT_FOR_ROLE_S = 5.0
+BACKUP_MARK = "backup.json"
+"""Written last into a backup: a folder without it is no whole one, and one that has it is no instance."""
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -44,6 +46,7 @@ class Instance:
 
     def create(self) -> None:
         """Make the folder, for its owner alone. Raises Invalid where that cannot be."""
+        self._refuse_backup()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._locks.mkdir(mode=0o700, exist_ok=True)
@@ -54,6 +57,7 @@ class Instance:
 
     def require(self) -> None:
         """Raises Invalid where there is no instance in the folder."""
+        self._refuse_backup()
         if not self.control.exists():
             start = pasteable("up", folder=self.folder)
             raise Invalid(f"there is no Segue in {self.folder}; start one with `{start}`", field="--data")
@@ -106,6 +110,11 @@ class Instance:
             return msgspec.json.decode(self._address.read_bytes(), type=Address)
         except FileNotFoundError:
             return None
+
+    def _refuse_backup(self) -> None:
+        if (self.folder / BACKUP_MARK).exists():
+            restore = pasteable("restore", str(self.folder), folder=Path("DIR"))
+            raise Invalid(f"{self.folder} is a backup; make an instance of it with `{restore}`", field="--data")
 
     def address(self) -> Address:
         """Where the running instance can be reached. Raises Invalid where none runs."""

@@ -180,13 +180,10 @@ def meaning(code: str) -> str:
 def event_line(entry: Entry, *, as_json: bool) -> str:
     """One line for one event."""
     if as_json:
-        shown = {
-            "at": entry.at,
-            "source": entry.source,
-            "reason": entry.reason or None,
-            "event": json_or_text(entry.body),
-        }
-        return msgspec.json.encode({name: value for name, value in shown.items() if value is not None}).decode()
+        shown = {"at": entry.at, "source": entry.source, "messageId": entry.message_id}
+        if entry.reason:
+            shown["reason"] = entry.reason
+        return msgspec.json.encode({**shown, "event": json_or_text(entry.body)}).decode()
     dropped = f"DROPPED {entry.reason}" if entry.reason else ""
     what = f"{entry.type} {entry.name}".strip()
     return "  ".join(
