@@ -76,6 +76,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "deliver:DELIVERED_BYTES_MOST": "Such lines of one destination.",
         "deliver:DELIVERED_ROW_BYTES": "What one such line is counted as, beside its attempts.",
         "deliver:ATTEMPTS_MOST": "Attempts that are kept of an event that was retried or refused.",
+        "deliver:BATCH_BYTES_MOST": "Bytes that are kept of the request of a refused or retried batch, with each of its events.",
         "deliver:ANSWER_BYTES_MOST": "Bytes of a vendor's answer that are kept.",
         "deliver:ANSWERS_REMEMBERED": "Different answers that are recognised without a look at the disk.",
         "deliver:BODY_KEPT": "Bytes of an answer that a destination's flow sees.",
