@@ -5,6 +5,7 @@ import gc
 import select
 from pathlib import Path
 
+import pycurl
 import pytest
 
 from segue.core.destination import Request, Response
@@ -185,6 +186,41 @@ async def test_nothing_is_scheduled_once_all_is_answered() -> None:
         await until(lambda: not server_tasks & server.tasks)
         await until(lambda: not open_sockets(client))
         assert select.select([client._sockets], [], [], 0)[0] == []
+
+
+async def test_time_outs_beside_quick_answers_reach_everybody() -> None:
+    async def quickly_or_never(writer: asyncio.StreamWriter, inbound: Inbound) -> None:
+        if inbound.head.startswith("POST /quick"):
+            writer.write(FINE)
+
+    async with serving(quickly_or_never) as server, making(timeout_ms=7) as client:
+
+        async def ask(path: str, times: int) -> set[str]:
+            return {(await client.send(Request(url=server.url(path)))).error for _ in range(times)}
+
+        async with asyncio.timeout(60):
+            found = await asyncio.gather(
+                *[ask("/never", 40) for _ in range(8)], *[ask("/quick", 200) for _ in range(4)]
+            )
+        assert found[:8] == [{"ETIMEDOUT"}] * 8
+
+
+async def test_a_timer_that_is_due_at_once_can_be_set_again(client: HttpClient) -> None:
+    client._due = asyncio.get_running_loop().time()
+    client._set_timer()  # uvloop gives a handle that has no time
+    client._on_timer(1)
+    async with serving(FINE) as server:
+        assert (await client.send(Request(url=server.url()))).status == 200
+
+
+async def test_whoever_made_the_client_is_told_when_libcurl_is_broken() -> None:
+    told: list[Exception] = []
+    client = HttpClient(LOOPBACK, broken=told.append)
+    client._multi.close()  # as after an error inside: every call of it fails from now on
+    client.start(Request(url="http://127.0.0.1:9/"), lambda _: None)
+    assert [type(error) for error in told] == [pycurl.error]
+    client.close()
+    client.close()
 
 
 async def test_more_urls_than_handles_are_served_by_the_same_handles() -> None:

@@ -19,6 +19,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import pycurl
 
@@ -60,9 +61,15 @@ class HttpClient:
         timeout_ms: int = TIMEOUT_MS,
         max_connections: int = MAX_CONNECTIONS,
         ca_file: str | None = None,
+        broken: Callable[[Exception], None] | None = None,
     ) -> None:
-        """`ca_file` holds the certificates to trust, instead of the system's (SSL_CERT_FILE is obeyed)."""
+        """`ca_file` holds the certificates to trust, instead of the system's (SSL_CERT_FILE is obeyed).
+
+        `broken` is told of an error of libcurl's own, after which no request will ever be answered; without it the
+        error is raised where it happens.
+        """
         self._policy = policy
+        self._broken = broken
         self._timeout_ms = timeout_ms
         self._max = max_connections
         self._trust = _trust(ca_file)
@@ -75,6 +82,7 @@ class HttpClient:
         self._nudged = False
         self._due = 0.0  # when libcurl wants to be called, by the loop's clock; 0 for never
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0  # a handle need not know: uvloop's does not where the time is now
         self._sockets = Sockets()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.on_socket)
@@ -132,7 +140,8 @@ class HttpClient:
         for exchange in self._running:
             exchange.done = None
             if exchange.easy is not None:
-                self._multi.remove_handle(exchange.easy.curl)
+                with suppress(pycurl.error):  # libcurl was broken before
+                    self._multi.remove_handle(exchange.easy.curl)
                 exchange.easy = None
         self._running.clear()
         self._free.clear()
@@ -167,7 +176,10 @@ class HttpClient:
         easy.begun = self._loop.time()
         exchange.easy = easy
         self._running.add(exchange)
-        self._multi.add_handle(easy.curl)
+        try:
+            self._multi.add_handle(easy.curl)
+        except pycurl.error as error:
+            self._report(error)
         self._nudge()
 
     def _aimed(self, url: str) -> Easy | None:
@@ -246,12 +258,14 @@ class HttpClient:
     def _on_nudge(self) -> None:
         self._nudged = False
         if not self._closed:
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-            self._collect()
+            self._expire()
 
     def _on_ready(self) -> None:
-        self._sockets.drive(self._multi.socket_action)
-        self._collect()
+        try:
+            self._sockets.drive(self._multi.socket_action)
+            self._collect()
+        except pycurl.error as error:
+            self._report(error)
 
     def _on_due(self) -> None:
         self._timer = None
@@ -259,9 +273,23 @@ class HttpClient:
             self._set_timer()
         elif self._due:
             self._due = 0.0
+            self._expire(ask_when=True)
+
+    def _expire(self, *, ask_when: bool = False) -> None:
+        """Let libcurl begin what is new and do what is due; `ask_when` it wants to be called again."""
+        try:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-            self._on_timer(self._multi.timeout())
+            if ask_when:
+                self._on_timer(self._multi.timeout())
             self._collect()
+        except pycurl.error as error:
+            self._report(error)
+
+    def _report(self, error: pycurl.error) -> None:
+        """libcurl does not recover from an error of its own: whoever made the client must know."""
+        if self._broken is None:
+            raise error
+        self._broken(error)
 
     # What libcurl calls, from C: it must not raise, nor use the multi handle.
 
@@ -273,13 +301,14 @@ class HttpClient:
         else:
             # A millisecond late rather than early: called too early, libcurl does nothing and asks for nothing.
             self._due = self._loop.time() + (delay_ms + 1) / 1000
-            if self._timer is None or self._timer.when() > self._due:
+            if self._timer is None or self._timer_at > self._due:
                 self._set_timer()
 
     def _set_timer(self) -> None:
         # A timer that is set too early stays: most are moved back at once, when a request ends in time.
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_at = self._due
         self._timer = self._loop.call_at(self._due, self._on_due)
 
 

@@ -40,6 +40,7 @@ class Child:
         self.stop = asyncio.Event()
         self.grace_s = GRACE_S
         """How long what is on its way may take once it is to stop."""
+        self.exit_code = 0
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         loop.add_reader(pipes.life, self._life_ended)
@@ -51,6 +52,13 @@ class Child:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
+
+    def fail(self, error: Exception) -> None:
+        """End, so that the supervisor starts another: what is broken here does not mend itself."""
+        self.log.error("cannot go on, and ends", error=f"{type(error).__name__}: {error}")
+        self.exit_code = 1
+        self.grace_s = ORPHAN_GRACE_S
+        self.stop.set()
 
     def _life_ended(self) -> None:
         asyncio.get_running_loop().remove_reader(self.pipes.life)
@@ -87,7 +95,7 @@ async def run(name: str, options: Options, pipes: Pipes) -> int:
     except SegueError as error:
         say(pipes, Word(error=str(error)))
         return 1
-    return 0
+    return child.exit_code
 
 
 def say(pipes: Pipes, word: Word) -> None:
