@@ -1,0 +1,176 @@
+"""What is written and read of deliveries: the state of one destination, its rows, and one step's changes to them.
+
+Rule: a row is what its table holds, column by column; nothing here is text of SQL.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+
+class DestinationState(Struct, kw_only=True):
+    """One destination's cursor and counts. `passed` is the last ordinal of each source before `position`.
+
+    `unfinished` are the offsets below `position` that have no final outcome and no retry row.
+    """
+
+    position: int
+    passed: dict[str, int]
+    unfinished: list[int] = []
+    delivered: int = 0
+    filtered: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    retrying: int = 0
+    retry_bytes: int = 0
+    dead_letters: int = 0
+    dead_letters_cut: int = 0
+    delivered_rows: int = 0
+    delivered_bytes: int = 0
+    breaker: str = "closed"
+    breaker_reason: str | None = None
+    stopped_ms: int = 0
+    """For how long retry windows have stood still in all, counted up to the instant `stopped_counted_to`."""
+    stopped_counted_to: int = 0
+    open_ms: int = 0
+    """How much of that is due to the present opening of the breaker."""
+    disabled: bool = False
+    """Whether it was switched off at that instant, so that windows stood still from then on."""
+    moved_at: int = 0
+    stall: str = ""
+    """Why the cursor stands, where Segue knows: the retry rows are full, or the settings cannot be read."""
+
+
+class ReplayState(Struct, kw_only=True):
+    """How far a replay has come; its counts are outside the balance."""
+
+    position: int
+    end: int
+    unfinished: list[int] = []
+    matched: int = 0
+    delivered: int = 0
+    filtered: int = 0
+    refused: int = 0
+    retrying: int = 0
+    state: str = "running"
+
+
+class RetryRow(NamedTuple):
+    """An event that waits for a retry, or behind one that does. `order_keys` and `history` are JSON."""
+
+    destination: int
+    job: int
+    offset: int
+    source: str
+    message_id: str
+    received_at: int
+    order_keys: str
+    arrival: int
+    due_at: int
+    attempts: int
+    first_at: int
+    stopped_at: int
+    history: bytes
+    body: bytes
+
+
+class ParkedRow(NamedTuple):
+    """What is kept in memory of a retry row. `size` is its body's, in bytes."""
+
+    job: int
+    offset: int
+    source: str
+    message_id: str
+    received_at: int
+    order_keys: str
+    arrival: int
+    due_at: int
+    attempts: int
+    first_at: int
+    stopped_at: int
+    size: int
+
+
+class DeadLetter(NamedTuple):
+    """An event refused for good. `history` is JSON: the attempts, oldest first."""
+
+    destination: int
+    job: int
+    offset: int
+    source: str
+    message_id: str
+    received_at: int
+    order_keys: str
+    at: int
+    reason: str
+    history: bytes
+    body: bytes
+
+
+class DeliveredRow(NamedTuple):
+    """One finished delivery. `history` is JSON of earlier attempts, None where the first one succeeded."""
+
+    destination: int
+    offset: int
+    at: int
+    duration_ms: int
+    status: int
+    answer: int
+    history: bytes | None
+
+
+class RetryUpdate(NamedTuple):
+    """What a further failed attempt changes in a retry row."""
+
+    due_at: int
+    attempts: int
+    first_at: int
+    stopped_at: int
+    history: bytes
+    destination: int
+    job: int
+    offset: int
+
+
+class Redrive(NamedTuple):
+    """Dead letters to become retry rows again: those up to `last_id` whose reason and messageId are in the lists.
+
+    The lists are JSON; an empty one means any.
+    """
+
+    destination: int
+    last_id: int
+    reasons: str
+    message_ids: str
+    first_arrival: int
+    now_ms: int
+
+
+class RedriveCount(NamedTuple):
+    """What a redrive would take back: up to which id, how many of each reason, and their bytes."""
+
+    last_id: int
+    reasons: dict[str, int]
+    size: int
+
+
+class Delta(Struct, kw_only=True):
+    """What one destination changed since the last commit."""
+
+    destination: int
+    state: DestinationState
+    parked: list[RetryRow] = []
+    updated: list[RetryUpdate] = []
+    unparked: list[tuple[int, int, int]] = []
+    """Retry rows that are done: (destination, job, offset)."""
+    dead: list[DeadLetter] = []
+    dead_cut: int = 0
+    """How many of the oldest dead letters go, because there are too many."""
+    redriven: list[Redrive] = []
+    delivered: list[DeliveredRow] = []
+    answers: list[tuple[int, bytes, int]] = []
+    """Answers that are new, or were last noted a day ago: (id, body, used_at)."""
+    disabled: list[tuple[int, int, int]] = []
+    """(destination, first offset, last offset) that passed while it was disabled."""
+    replays: dict[int, ReplayState] = {}
