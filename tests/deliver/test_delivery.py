@@ -444,7 +444,7 @@ def test_at_the_bound_of_retry_rows_the_cursor_stands_until_there_is_room(tmp_pa
     rig.answer(BROKEN)
     rig.append("bob")
     rig.pump()
-    assert rig.state.stall == "the retry rows are full"
+    assert rig.state.stall == "the retry rows are full; most events wait behind u:ann (3)"
     assert rig.delivery.dirty
     rig.wait_for_it()
     rig.answer(FINE)

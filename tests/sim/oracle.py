@@ -34,10 +34,10 @@ class Subject:
 
     def lost_memory(self, machine: Delivery) -> None:
         """The process dies: what it had refused or filtered, and not committed, will be looked at anew."""
-        ledger = machine.ledger
-        for letter in (*ledger._dead, *(ledger._committing.dead if ledger._committing else ())):
-            self.excused.add(letter.offset)
-        for first, last in ledger._disabled.items():
+        ledger, taken = machine.ledger, machine.ledger._committing
+        self.excused.update(letter.offset for letter in (*ledger._dead, *(taken.dead if taken else ())))
+        spans = [*ledger._disabled.items(), *((first, last) for _, first, last in (taken.disabled if taken else ()))]
+        for first, last in spans:
             self.excused.update(range(first, last + 1))
         self.key_refusals = 0
 

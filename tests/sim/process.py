@@ -54,7 +54,7 @@ class Process:
         self.after_pump: Callable[[int, Delivery, int | None], None] = lambda number, machine, at: None
         self._random = random
         self._luck = luck
-        self._tail = Tail(log)
+        self._tail = Tail(log, told=True)
         self.writer = DeliveryWriter(path)
         self.rows = FailingRows(path, lambda: self.read_fails())
         self._answers = Answers(self.rows.reader)
@@ -90,7 +90,9 @@ class Process:
             self._turn_is_due = True
             self.time.after(0, self._turn)
 
-    def wake_all(self) -> None:
+    def grown(self) -> None:
+        """The log has new records."""
+        self._tail.grown()
         for number in self.machines:
             self.wake(number)
 

@@ -180,7 +180,7 @@ class Simulation:
             event = {"type": "track", "event": self.random.choice(NAMES), **ids}
             self.log.append(self.random.choice(SOURCES), event, self.time.now)
         if self.log.records and self.oracle.subjects:
-            self.process.wake_all()
+            self.process.grown()
 
     def _change_mood(self) -> None:
         vendor = self._any_vendor()
@@ -215,7 +215,7 @@ class Simulation:
             self.oracle.subjects[number].lost_memory(machine)
         self.process.die()
         self.skew_ms += self.random.choice((0, 0, 0, -HOUR, 7, HOUR))
-        self._born().wake_all()
+        self._born()
 
     def _fail_commits(self) -> None:
         self.commits_fail = self.random.choice((0.3, 0.9))

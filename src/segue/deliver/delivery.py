@@ -271,9 +271,13 @@ class Delivery:
         if not self.plan.enabled:
             return ""
         ledger, limits = self.ledger, self.limits
-        if ledger.retry_rows() >= limits.retry_rows or ledger.state.retry_bytes >= limits.retry_bytes:
-            return self.plan.stall or RETRY_ROWS_FULL
-        return self.plan.stall
+        is_full = ledger.retry_rows() >= limits.retry_rows or ledger.state.retry_bytes >= limits.retry_bytes
+        if self.plan.stall or not is_full:
+            return self.plan.stall
+        if ledger.state.stall.startswith(RETRY_ROWS_FULL):
+            return ledger.state.stall  # who fills them is looked up once
+        lanes = ", ".join(f"{key} ({count})" for key, count in self.lanes.longest(3))
+        return f"{RETRY_ROWS_FULL}; most events wait behind {lanes}"
 
     def _stand_still(self, why: str) -> None:
         """Have `status` say why the cursor stands; empty: it does not."""
