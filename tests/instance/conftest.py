@@ -14,7 +14,7 @@ Make = Callable[..., Instance]
 
 
 def making(folder: Path) -> Iterator[Make]:
-    """Makes instances below a folder; ends them all."""
+    """Makes instances below a folder; ends them all. None may have met an error that nobody had foreseen."""
     made: list[Instance] = []
 
     def make(**settings: Any) -> Instance:
@@ -27,6 +27,8 @@ def making(folder: Path) -> Iterator[Make]:
     yield make
     for instance in made:
         instance.close()
+    for instance in made:
+        assert "Traceback" not in instance.said(), instance.said()
 
 
 @pytest.fixture

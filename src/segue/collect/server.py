@@ -22,6 +22,9 @@ from segue.collect.metrics import CollectMetrics
 _SPARE_CONNECTIONS = 100
 """So many above the cap are told 503; any further one is cut without a word."""
 
+_CUT_SECONDS = 1.0
+"""How long a request whose connection was cut off may take to notice."""
+
 _FRAMING = 8
 """Bytes on the wire for each byte of a body: a chunk of one byte takes six."""
 
@@ -264,6 +267,11 @@ class CollectServer:
         tasks = set(self._shared.tasks)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace_seconds)
+            if late:
+                # Cut off, a request ends as one whose client went away; cancelled, it would leave a traceback.
+                for connection in list(self._shared.connections):
+                    connection.transport.abort()
+                _, late = await asyncio.wait(late, timeout=_CUT_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

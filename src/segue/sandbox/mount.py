@@ -117,9 +117,12 @@ class Sandbox:
 
         async def endpoint(request: Request) -> Response:
             arrival = self._arrival(request, await read_body(request))
-            outcome = await self._outcome(arrival)
-            if outcome.hold_ms:
-                await asyncio.sleep(outcome.hold_ms / 1000)
+            try:
+                outcome = await self._outcome(arrival)
+                if outcome.hold_ms:
+                    await asyncio.sleep(outcome.hold_ms / 1000)
+            except asyncio.CancelledError:
+                return _Drop()  # the server ends, and will not wait for an answer that was to come late
             return _Drop() if outcome.answer is None else response(outcome.answer)
 
         return Route(self.receiver.inbound, endpoint, methods=["POST"])
