@@ -701,3 +701,113 @@ def test_further_requests_of_a_flow_count_for_its_rate(tmp_path: Path) -> None:
     rig.answer(FINE)
     assert rig.at == rig.now + 399
     rig.close()
+
+
+# -- replays -----------------------------------------------------------------------------------------------------------
+
+
+def replay(rig: Rig, job: int, state: ReplayState) -> Replay:
+    made = Replay(job, lambda event: True, state, rig.delivery._records)
+    rig.delivery.start_replay(job, made)
+    rig.pump()
+    return made
+
+
+def test_a_replay_sends_once_more_beside_the_live_way_and_outside_the_balance(rig: Rig) -> None:
+    rig.deliver("ann", "bob")
+    rig.append("cid", name=SKIPPED)
+    rig.append("dan")
+    made = replay(rig, 1, ReplayState(position=0, end=3))
+    assert sorted(rig.under_way()) == [0, 1, 3]
+    rig.answer(FINE, 0)
+    rig.answer(BAD, 1)
+    rig.answer(FINE, 3)
+    assert (made.state.matched, made.state.delivered, made.state.refused, made.state.filtered) == (3, 1, 1, 1)
+    assert (rig.state.delivered, rig.state.refused) == (3, {})
+    rig.commit()
+    assert rig.reader.replays()[1].state == "done"
+    assert rig.reader.replays()[1].is_over
+    assert not rig.delivery.replays
+
+
+def test_a_replayed_event_waits_for_those_of_its_user_that_are_on_their_way(rig: Rig) -> None:
+    rig.deliver("ann")
+    rig.append("ann")
+    rig.pump()
+    rig.answer(BROKEN)
+    made = replay(rig, 1, ReplayState(position=0, end=1))
+    assert not rig.sent
+    assert made.state.retrying == 1
+    rig.wait_for_it()
+    assert rig.under_way() == [1]
+    rig.answer(FINE)
+    assert rig.under_way() == [0]
+
+
+def test_a_replay_goes_on_after_a_crash_without_sending_what_is_committed(rig: Rig) -> None:
+    rig.deliver("ann", "bob")
+    replay(rig, 1, ReplayState(position=0, end=2))
+    rig.answer(FINE, 0)
+    rig.commit()
+    rig.crash()
+    stored = rig.reader.replays()[1]
+    assert stored.unfinished == [1]
+    assert not stored.is_over
+    made = replay(rig, 1, stored)
+    assert rig.under_way() == [1]
+    rig.answer(FINE)
+    assert (made.state.state, made.state.delivered, made.state.matched) == ("done", 2, 2)
+
+
+def test_what_was_on_its_way_when_a_replay_was_cancelled_ends_as_it_would_also_after_a_crash(rig: Rig) -> None:
+    rig.deliver("ann", "bob", "bob")
+    made = replay(rig, 1, ReplayState(position=0, end=3))
+    made.cancel(rig.delivery)
+    rig.commit()
+    rig.crash()
+    stored = rig.reader.replays()[1]
+    assert not stored.is_over, "the worker takes it up again"
+    replay(rig, 1, stored)
+    for offset in range(3):
+        rig.answer(FINE, offset)
+    rig.commit()
+    ended = rig.reader.replays()[1]
+    assert (ended.state, ended.delivered, ended.is_over) == ("cancelled", 3, True)
+
+
+def test_retry_rows_of_a_replay_that_control_has_forgotten_are_still_sent_and_counted(rig: Rig) -> None:
+    rig.deliver("ann")
+    replay(rig, 1, ReplayState(position=0, end=1))
+    rig.answer(BROKEN)
+    rig.commit()
+    rig.crash()
+    assert rig.delivery.ledger.retry_rows() == 1
+    rig.wait_for_it()
+    rig.answer(FINE)
+    rig.commit()
+    assert rig.reader.replays()[1].delivered == 1
+    assert rig.reader._rows("SELECT * FROM retry") == []
+
+
+def test_rows_of_replays_count_for_the_bound_of_retry_rows(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, limits=Limits(retry_rows=3))
+    rig.deliver(*["ann"] * 10)
+    made = replay(rig, 1, ReplayState(position=0, end=10))
+    rig.answer(BROKEN)
+    rig.append("bob")
+    rig.pump()
+    assert made.state.retrying >= 3
+    assert rig.state.stall
+    assert not rig.sent
+    rig.close()
+
+
+def test_a_replay_of_what_the_log_no_longer_holds_begins_where_it_begins(rig: Rig) -> None:
+    rig.deliver("ann", "bob", "cid")
+    rig.commit()
+    rig.log.begin = 2
+    rig.crash()  # nothing of it is in memory any more
+    made = replay(rig, 1, ReplayState(position=0, end=3))
+    assert rig.under_way() == [2]
+    rig.answer(FINE)
+    assert made.state.state == "done"

@@ -258,7 +258,7 @@ class Simulation:
             if not known:
                 reasons = ("BAD_REQUEST", "INVALID_AUTHENTICATION", "RETRY") if job % 3 else ()
                 machine.redrive(job, reasons, ())
-        elif state is not None and (not known or state.state == "running" or state.retrying):
+        elif state is not None and not state.is_over:
             state = msgspec.convert(msgspec.to_builtins(state), ReplayState)
             replay = Replay(job, lambda event: event.event != "other", state, self.process._tail)
             try:

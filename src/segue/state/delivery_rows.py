@@ -55,6 +55,11 @@ class ReplayState(Struct, kw_only=True):
     retrying: int = 0
     state: str = "running"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is left to do: not even an event that was on its way when it was cancelled."""
+        return self.state != "running" and not self.retrying and not self.unfinished
+
 
 class RetryRow(NamedTuple):
     """An event that waits for a retry, or behind one that does. `order_keys` and `history` are JSON."""

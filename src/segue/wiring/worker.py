@@ -177,7 +177,7 @@ class Worker:
                 state = stored.get(job.id)
                 if state is None and not job.cancelled:
                     self._begin_job(job, delivery)
-                elif state is not None and (state.state == "running" or state.retrying) and job.kind == "replay":
+                elif state is not None and not state.is_over and job.kind == "replay":
                     delivery.start_replay(job.id, self._replay(job, state))
                 self._jobs_begun.add(job.id)
             if job.cancelled and job.id in delivery.replays:
