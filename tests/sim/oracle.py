@@ -30,7 +30,6 @@ class Subject:
         self.replayed: set[int] = set()
         self.window_most = 0
         self.key_refusals = 0
-        self.waits = True
 
     def lost_memory(self, machine: Delivery) -> None:
         """The process dies: what it had refused or filtered, and not committed, will be looked at anew."""

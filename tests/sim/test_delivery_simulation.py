@@ -22,7 +22,7 @@ def run(seed: int) -> None:
         try:
             Simulation(seed, Path(folder)).run()
         except BaseException as error:
-            error.add_note(f"again: SEGUE_SIM_SEED={seed} .venv/bin/pytest {Path(__file__).relative_to(Path.cwd())}")
+            error.add_note(f"again: SEGUE_SIM_SEED={seed} .venv/bin/pytest tests/sim")
             raise
 
 
