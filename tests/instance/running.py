@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -35,6 +36,10 @@ INBOUND = {
 }
 
 
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
 def kept_port() -> socket.socket:
     """A port that nobody else gets while the socket is open, though whoever is told it may listen on it."""
     keeper = socket.socket()
@@ -57,6 +62,11 @@ def session_of(pid: int) -> int:
         return 0
     state, _parent, _group, session = stat.rpartition(")")[2].split()[:4]
     return 0 if state == "Z" else int(session)
+
+
+def _end_with_parent() -> None:
+    """KILL for a supervisor whose test has been killed, which could not end it; its children follow it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Instance:
@@ -89,7 +99,7 @@ class Instance:
         process = subprocess.Popen(
             [sys.executable, "-m", "segue.cli", *arguments],
             stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._errors,
-            env=self.environment, start_new_session=True,
+            env=self.environment, start_new_session=True, preexec_fn=_end_with_parent,
         )  # fmt: skip
         self._process = process
         self._sessions.append(process.pid)
