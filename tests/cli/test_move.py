@@ -149,7 +149,7 @@ def test_on_a_terminal_a_person_is_asked(rig):
 
 
 def test_ctrl_c_leaves_a_replay_running_and_says_how_it_is_stopped(rig):
-    rig.apply("plotline", max_rate=2)
+    rig.apply("plotline", max_rate=0.2)  # the replay has half of it, and would take minutes
     calls = len(rig.calls("plotline"))
     with begun("replay", "plotline", "--yes", "--data", rig.instance.data) as running:
         until(lambda: len(rig.calls("plotline")) > calls, "the replay has begun")
