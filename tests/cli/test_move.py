@@ -223,7 +223,7 @@ def test_a_destination_that_is_none_gets_a_suggestion(rig, word):
 
 
 def test_whoever_follows_is_told_that_the_server_has_ended(rig):
-    rig.apply("plotline", max_rate=2)
+    rig.apply("plotline", max_rate=0.2)
     calls = len(rig.calls("plotline"))
     replay = ["replay", "plotline", "--yes", "--json"]
     data = ["--data", rig.instance.data]
