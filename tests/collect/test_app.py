@@ -346,6 +346,19 @@ async def test_extra_routes_are_answered_by_wiring_and_closed_to_web_pages(tmp_p
     await rig.aclose()
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/nothing"), ("GET", "/v1/spaces/prod"), ("POST", "/readyz")])
+async def test_no_page_reads_the_errors_of_what_is_not_the_tracking_api(tmp_path: Path, method: str, path: str) -> None:
+    async def ready() -> tuple[int, str, bytes]:
+        return 200, "application/json", b"{}"
+
+    rig = Rig(tmp_path, extra_routes={"/readyz": ready})
+    reply = await call(rig.app, method, path)
+    assert reply is not None
+    assert reply.status in (404, 405)
+    assert "access-control-allow-origin" not in reply.headers
+    await rig.aclose()
+
+
 async def settings(rig: Rig, path: str, *headers: tuple[str, str], **more: Any) -> Any:
     return await call(rig.app, "GET", path, headers=headers, **more)
 

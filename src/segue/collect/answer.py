@@ -63,9 +63,11 @@ class Unacceptable(SegueError):  # noqa: N818 - named by what it says of the req
         self.closes = closes
 
 
-def json_answer(status: int, value: object, *extra: tuple[bytes, bytes], closes: bool = False) -> Answer:
-    """`value` as JSON, readable from any origin."""
-    return plain_answer(status, b"application/json", _encode(value), *extra, closes=closes)
+def json_answer(
+    status: int, value: object, *extra: tuple[bytes, bytes], closes: bool = False, public: bool = True
+) -> Answer:
+    """`value` as JSON; `public` lets a page of any origin read it."""
+    return plain_answer(status, b"application/json", _encode(value), *extra, closes=closes, public=public)
 
 
 def plain_answer(

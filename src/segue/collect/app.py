@@ -162,9 +162,9 @@ class Collector:
         document = _SETTINGS.fullmatch(path)
         extra = self._extra.get(path)
         if document is None and extra is None:
-            return "other", _error(404, "not_found", "there is nothing at this address")
+            return "other", _error(404, "not_found", "there is nothing at this address", public=public)
         if method not in ("GET", "HEAD"):
-            return "other", _wrong_method(b"GET, HEAD")
+            return "other", _wrong_method(b"GET, HEAD", public=public)
         if extra is not None:
             status, content_type, content = await extra()
             return path, plain_answer(status, content_type.encode(), content, public=False)
@@ -252,12 +252,13 @@ class Collector:
 _PIXEL_REASONS = {"nested_too_deep": "nested_too_deep", "payload_too_large": "event_too_large"}
 
 
-def _error(status: int, code: str, message: str, *extra: tuple[bytes, bytes]) -> Answer:
-    return json_answer(status, {"code": code, "message": message}, *extra)
+def _error(status: int, code: str, message: str, *extra: tuple[bytes, bytes], public: bool = True) -> Answer:
+    return json_answer(status, {"code": code, "message": message}, *extra, public=public)
 
 
-def _wrong_method(allowed: bytes) -> Answer:
-    return _error(405, "method_not_allowed", f"allowed here: {allowed.decode()}", (b"allow", allowed))
+def _wrong_method(allowed: bytes, *, public: bool = True) -> Answer:
+    message = f"allowed here: {allowed.decode()}"
+    return _error(405, "method_not_allowed", message, (b"allow", allowed), public=public)
 
 
 def _challenge(error: Unacceptable) -> tuple[tuple[bytes, bytes], ...]:
