@@ -184,6 +184,34 @@ def test_429_without_a_hint_pauses_for_the_delay_of_a_retry(rig: Rig) -> None:
     assert rig.now + 1_000 <= (rig.at or 0) <= rig.now + 2_000
 
 
+def test_a_change_of_settings_ends_a_pause(rig: Rig) -> None:
+    rig.append("ann")
+    rig.pump()
+    rig.answer(Response(status=429, retry_after_ms=HOUR))
+    assert rig.under_way() == []
+    rig.change(settings=settings_of(rig.plan.kind, "another", 1))
+    rig.pump()
+    assert rig.under_way() == [0]
+
+
+def test_a_cursor_stands_from_when_its_oldest_event_waits_however_many_come_after(rig: Rig) -> None:
+    rig.wait(HOUR)  # while nothing comes, no cursor stands
+    rig.append("ann")
+    rig.pump()
+    rig.commit()
+    begun = rig.state.moved_at
+    assert begun == rig.now
+    for _ in range(3):
+        rig.wait(SECOND)
+        rig.append("bob")
+        rig.pump()
+        rig.commit()
+    assert rig.state.moved_at == begun
+    rig.answer(FINE, 0)
+    rig.commit()
+    assert rig.state.moved_at == rig.now
+
+
 # -- breaker -----------------------------------------------------------------------------------------------------------
 
 

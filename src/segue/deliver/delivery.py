@@ -73,6 +73,8 @@ class Delivery:
         self._clock = clock
         self._records = records
         self._rows = rows
+        self._oldest: int | None = None  # unfinished offset at the last `take`
+        state.moved_at = state.moved_at or clock.now_ms()
         self._over: list[int] = []  # jobs whose last state the commit under way writes
         self._redrives: deque[tuple[int, str, str]] = deque()  # asked for: job, reasons, messageIds
         self._redriven: list[tuple[int, int]] = []  # arrivals of rows that the commit under way brings back
@@ -118,6 +120,7 @@ class Delivery:
     def take(self) -> Delta:
         """What changed since the last call; the caller commits it, repeating until that succeeds."""
         state, now, standstill = self.ledger.state, self._clock.now_ms(), self.sender.standstill
+        self._watch_cursor(now)
         state.breaker = self.breaker.state
         state.breaker_reason = self.breaker.reason
         state.stopped_ms = standstill.total_ms(now)
@@ -130,6 +133,13 @@ class Delivery:
         delta = self.ledger.take(sorted(self.window))
         self.ledger.dirty = bool(self._redrives)
         return delta
+
+    def _watch_cursor(self, now: int) -> None:
+        """Note when the oldest event that is not final last changed; while nothing waits, the cursor cannot stand."""
+        state, oldest = self.ledger.state, min(self.window, default=None)
+        if oldest is None or oldest != self._oldest:
+            state.moved_at = now
+        self._oldest = oldest
 
     def committed(self) -> None:
         """What `take` gave is durable."""
@@ -242,7 +252,6 @@ class Delivery:
                 if room <= 0:
                     break
             budget -= len(block)
-            state.moved_at = now
             ledger.dirty = True
         return True
 

@@ -27,6 +27,10 @@ class Pace:
         """Start nothing before this instant."""
         self.paused_until = max(self.paused_until, until_ms)
 
+    def resume(self) -> None:
+        """Wait for no pause any longer: what asked for it may be gone."""
+        self.paused_until = 0
+
     def opens_at(self, now_ms: int) -> int:
         """The instant at which the next request may start: `now_ms` or earlier where it may start now."""
         opens = int(self._next_at - self._burst_ms + 0.999) if self._interval_ms else 0

@@ -93,6 +93,7 @@ class Sender:
         was_enabled = self.plan.enabled
         self.plan = plan
         self.pace.set_rate(plan.max_rate, now)
+        self.pace.resume()  # another key or address is not the one that asked to wait
         self.queue.set_rate(plan.max_rate, now)
         self._batch_most = plan.batch_size
         self._probe = None  # one that is under way was made with the settings of before

@@ -58,8 +58,7 @@ class InstanceMetrics(PrometheusCollector):
         slugs = {row.slug: row.id for row in self._views.control.snapshot().destinations}
         for entry in destinations:
             state: DestinationState | None = states.get(slugs.get(entry["slug"], 0))
-            standing = entry["lag"] and state is not None and state.moved_at
-            seconds = (self._clock.now_ms() - state.moved_at) / 1000 if standing and state is not None else 0
+            seconds = (self._clock.now_ms() - state.moved_at) / 1000 if entry["lag"] and state is not None else 0
             family.add_metric([entry["slug"]], max(0, seconds))
         return family
 

@@ -223,7 +223,7 @@ class Worker:
         for number, (row, delivery) in self._known.items():
             state = delivery.ledger.state
             behind = state.position < end or bool(delivery.window)
-            if behind and now - max(state.moved_at, 1) >= STANDING_MS and state.moved_at:
+            if behind and now - state.moved_at >= STANDING_MS:
                 if number not in self._standing:
                     self._standing.add(number)
                     self._log.warning(
@@ -232,7 +232,7 @@ class Worker:
                         minutes=(now - state.moved_at) // 60_000,
                         breaker=delivery.breaker.reason,
                         stall=state.stall or None,
-                        fills=[key for key, _ in delivery.lanes.longest(3)] if state.stall else None,
+                        waiting=state.retrying + len(delivery.window),
                     )
             else:
                 self._standing.discard(number)
