@@ -473,7 +473,14 @@ def test_at_the_bound_of_retry_rows_the_cursor_stands_until_there_is_room(tmp_pa
     rig.append("bob")
     rig.pump()
     assert rig.state.stall == "the retry rows are full; most events wait behind u:ann (3)"
+    assert rig.delivery.stall == "the retry rows are full", "a log line names no users"
     assert rig.delivery.dirty
+    rig.commit()
+    stood_since = rig.state.moved_at
+    rig.wait_for_it()
+    rig.answer(BROKEN)
+    rig.commit()
+    assert rig.state.moved_at == stood_since < rig.now, "retries do not move the cursor"
     rig.wait_for_it()
     rig.answer(FINE)
     assert rig.state.stall == ""

@@ -32,6 +32,7 @@ from segue.state.deliveries import Delta, DestinationState, ParkedRow, Redrive, 
 RECORDS_A_PUMP = 2_000
 AGAIN_MS = 1_000
 RETRY_ROWS_FULL = "the retry rows are full"
+WAITING_BEHIND = "; most events wait behind "
 
 
 class Delivery:
@@ -100,6 +101,11 @@ class Delivery:
         """Requests on their way."""
         return self.sender.flying
 
+    @property
+    def stall(self) -> str:
+        """Why the cursor must stand (empty: it need not), without the ids of users that `status` names."""
+        return self.ledger.state.stall.partition(WAITING_BEHIND)[0]
+
     # -- what happens at an instant ------------------------------------------------------------------------------
 
     def pump(self) -> int | None:
@@ -135,9 +141,9 @@ class Delivery:
         return delta
 
     def _watch_cursor(self, now: int) -> None:
-        """Note when the oldest event that is not final last changed; while nothing waits, the cursor cannot stand."""
+        """Note when the oldest event that is not final last changed; while nothing waits, only a stall holds it up."""
         state, oldest = self.ledger.state, min(self.window, default=None)
-        if oldest is None or oldest != self._oldest:
+        if oldest != self._oldest or (oldest is None and not state.stall):
             state.moved_at = now
         self._oldest = oldest
 
@@ -286,7 +292,7 @@ class Delivery:
         if ledger.state.stall.startswith(RETRY_ROWS_FULL):
             return ledger.state.stall  # who fills them is looked up once
         lanes = ", ".join(f"{key} ({count})" for key, count in self.lanes.longest(3))
-        return f"{RETRY_ROWS_FULL}; most events wait behind {lanes}"
+        return f"{RETRY_ROWS_FULL}{WAITING_BEHIND}{lanes}"
 
     def _stand_still(self, why: str) -> None:
         """Have `status` say why the cursor stands; empty: it does not."""

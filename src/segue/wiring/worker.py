@@ -231,7 +231,7 @@ class Worker:
                         destination=row.slug,
                         minutes=(now - state.moved_at) // 60_000,
                         breaker=delivery.breaker.reason,
-                        stall=state.stall or None,
+                        stall=delivery.stall or None,
                         waiting=state.retrying + len(delivery.window),
                     )
             else:
