@@ -6,12 +6,9 @@ Rule: an accepted event is shown once, in the order of the log; the running serv
 from __future__ import annotations
 
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FrameType
 
 import msgspec
 
@@ -49,41 +46,8 @@ def newest(views: Views, count: int) -> Position:
     return Position(offset=end, dropped=dropped, entries=entries)
 
 
-@contextmanager
-def ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed in the block, as a question; pressed again, it interrupts as ever.
-
-    An interrupt may strike inside a library that drops it; a question is asked where it can be answered.
-    """
-    pressed: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-
-    def press(number: int, _frame: FrameType | None) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def follow(views: Views, position: Position) -> Iterator[Entry]:
-    """What is there, then what comes, until the server ends. Raises Invalid where none runs.
-
-    Raises KeyboardInterrupt within a second of Ctrl-C.
-    """
-    with ctrl_c() as is_pressed:
-        for entry in _follow(views, position):
-            if is_pressed():
-                raise KeyboardInterrupt
-            if entry is not None:
-                yield entry
-
-
-def _follow(views: Views, position: Position) -> Iterator[Entry | None]:
-    """The same; None at least once a second."""
+    """What is there, then what comes, until the server ends. Raises Invalid where none runs."""
     yield from position.entries
     with _connected(views) as server:
         server.settimeout(LOOK_FOR_DROPS_S)
@@ -96,7 +60,6 @@ def _follow(views: Views, position: Position) -> Iterator[Entry | None]:
                 raise Unavailable(f"the server lets no more follow: {said.decode()}")
             if not said:
                 return
-            yield None
             yield from _more(views, position)
 
 
