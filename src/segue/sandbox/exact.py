@@ -28,7 +28,7 @@ class Number(float):
 def _spelled(value: object) -> msgspec.Raw:
     if isinstance(value, Number):
         return msgspec.Raw(value.text.encode("ascii"))
-    raise NotImplementedError(f"{type(value).__name__} is not JSON")
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _integer(text: str) -> int | Number:
