@@ -9,6 +9,7 @@ import pkgutil
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 import segue.destinations
@@ -65,6 +66,14 @@ def requests_of(kind: Destination, body: bytes) -> list[Request]:
 
 def calls(kind: Destination, **fields: Any) -> list[bytes]:
     return [json.dumps({"type": call, **EVENT, **fields}, ensure_ascii=False).encode() for call in sorted(kind.methods)]
+
+
+def patterns_of(schema: Any) -> list[str]:
+    """Every pattern in a JSON Schema."""
+    if isinstance(schema, dict):
+        inner = [pattern for value in schema.values() for pattern in patterns_of(value)]
+        return [*inner, schema["pattern"]] if isinstance(schema.get("pattern"), str) else inner
+    return [pattern for value in schema for pattern in patterns_of(value)] if isinstance(schema, list) else []
 
 
 def test_the_catalog_is_found_by_looking_and_sorted_by_name() -> None:
@@ -182,10 +191,26 @@ def test_a_known_endpoint_may_be_overridden_by_a_hidden_setting(slug: str) -> No
 
 
 @pytest.mark.parametrize("slug", [slug for slug in catalog() if slug != "webhook"])
-@pytest.mark.parametrize("endpoint", ["", "receiver.example", "javascript:alert(1)", "http://", "https://a b/", 7])
+@pytest.mark.parametrize(
+    "endpoint", ["", "receiver.example", "javascript:alert(1)", "http://", "https://a b/", f"{ENDPOINT}\n", 7]
+)
 def test_an_endpoint_is_an_address(slug: str, endpoint: Any) -> None:
     with pytest.raises(Invalid, match=r"settings\.endpoint"):
         check_settings(catalog()[slug], {"apiKey": KEY, "endpoint": endpoint})
+
+
+@KINDS
+def test_no_setting_of_one_line_lets_a_line_end_through(kind: Destination) -> None:
+    """Its pattern is read by Python, where `$` also holds before a line end, and by JSON Schema, where it does not."""
+    for pattern in patterns_of(msgspec.json.schema(kind.settings)):
+        if pattern.startswith("^"):
+            assert pattern.endswith("$(?!\n)"), pattern
+    plain = {"apiKey": KEY, "endpoint": ENDPOINT, "subdomain": "api"}
+    names = {field.name for field in setting_fields(kind.settings)}
+    for name in {"endpoint", "subdomain"} & names:
+        given = {key: value for key, value in plain.items() if key in names}
+        with pytest.raises(Invalid, match=rf"settings\.{name}"):
+            check_settings(kind, {**given, name: plain[name] + "\n"})
 
 
 @KINDS

@@ -17,8 +17,10 @@ from segue.core.destination import Request
 
 USER_AGENT = "Segment.io/1.0"
 
-ENDPOINT_PATTERN = r"^https?://[^\s/?#]+(?:[/?][^\s#]*)?$"
-"""What a setting that holds an address must look like: http or https, a host, no blanks, no fragment."""
+ENDPOINT_PATTERN = r"^https?://[^\s/?#]+(?:[/?][^\s#]*)?$(?!\n)"
+"""What a setting that holds an address must look like: http or https, a host, no blanks, no fragment.
+
+JSON Schema, which reads it too, knows no `\\Z`; in Python `$` alone would let a line end through."""
 
 Headers = tuple[tuple[str, str], ...]
 
