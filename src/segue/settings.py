@@ -90,7 +90,8 @@ class CollectSettings(Struct, frozen=True, kw_only=True):
         _meta(
             "rate",
             "Rate limit",
-            "Requests a second for each source, with a burst of one second's worth; beyond it the answer is 429.",
+            "Requests a second for each write key, with a burst of one second's worth; unknown keys share one such "
+            "bound. Beyond it the answer is 429.",
         ),
     ] = _LIMITS.requests_per_second
     connections: Annotated[int, _meta("count", "Connections", "Open connections; a further one is answered 503.")] = (

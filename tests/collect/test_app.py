@@ -267,18 +267,45 @@ async def test_bodies_of_all_connections_together_are_bounded(tmp_path: Path) ->
     await rig.aclose()
 
 
-async def test_over_the_rate_of_a_source_the_answer_is_429(tmp_path: Path) -> None:
+@pytest.fixture
+async def slow(tmp_path: Path) -> AsyncIterator[Rig]:
+    """One request with each key, the next after two seconds."""
     rig = Rig(tmp_path, limits=CollectLimits(requests_per_second=0.5))
-    assert (await rig.post("/v1/track", track())).status == 200
-    reply = await rig.post("/v1/track", track(), key="wk-old")
-    assert (reply.status, reply.json["code"]) == (429, "rate_limited")
-    assert reply.headers["retry-after"] == reply.headers["x-ratelimit-reset"] == "2"
-    assert (await rig.post("/v1/track", track(), key="sk")).status == 200
-    assert (await rig.post("/v1/track", track(), key="nobody")).status == 200
-    assert (await rig.post("/v1/track", track(), key="anybody")).status == 429
-    rig.clock.now += 2000
-    assert (await rig.post("/v1/track", track())).status == 200
+    yield rig
     await rig.aclose()
+
+
+async def test_over_the_rate_of_a_write_key_the_answer_is_429_and_says_when_to_go_on(slow: Rig) -> None:
+    assert (await slow.post("/v1/track", track())).status == 200
+    reply = await slow.post("/v1/track", track())
+    assert (reply.status, reply.json["code"]) == (429, "rate_limited")
+    assert reply.json["message"] == "over 0.5 requests a second with this write key; slow down"
+    assert reply.headers["retry-after"] == reply.headers["x-ratelimit-reset"] == "2"
+    slow.clock.now += 2000
+    assert (await slow.post("/v1/track", track())).status == 200
+
+
+async def test_two_write_keys_of_one_source_do_not_share_a_rate(slow: Rig) -> None:
+    assert (await slow.post("/v1/track", track())).status == 200
+    assert (await slow.post("/v1/track", track(), key="wk-old")).status == 200
+    assert (await slow.post("/v1/batch", {"batch": [], "writeKey": "wk-old"}, key=None)).status == 429
+    assert (await slow.post("/v1/track", track(), ("X-Write-Key", "wk"), key=None)).status == 429
+
+
+async def test_it_is_the_key_that_a_source_has_whose_rate_counts(slow: Rig) -> None:
+    for n, status in enumerate((200, 429, 429)):
+        reply = await slow.post("/v1/track", track(writeKey="wk"), ("X-Write-Key", f"made-up-{n}"), key=f"proxy-{n}")
+        assert reply.status == status
+
+
+async def test_all_unknown_write_keys_share_one_rate_and_none_is_remembered(slow: Rig) -> None:
+    assert (await slow.post("/v1/track", track(), key="nobody")).status == 200
+    for n in range(50):
+        reply = await slow.post("/v1/track", track(), key=f"made-up-{n}")
+        assert (reply.status, reply.headers["retry-after"]) == (429, "2")
+    assert reply.json["message"].startswith("over 0.5 requests a second with unknown write keys together")
+    assert list(slow.app._events._rate._buckets) == [""]
+    assert (await slow.post("/v1/track", track())).status == 200
 
 
 async def test_on_a_full_disk_the_answer_is_503_until_there_is_room(rig: Rig) -> None:

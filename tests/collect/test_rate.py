@@ -14,7 +14,7 @@ def test_a_second_of_requests_may_come_at_once_and_then_at_the_rate() -> None:
     assert limit.wait_seconds("a", 100) == 1
 
 
-def test_names_do_not_share_a_bucket() -> None:
+def test_keys_do_not_share_a_bucket() -> None:
     limit = RateLimit(1)
     assert (limit.wait_seconds("a", 0), limit.wait_seconds("b", 0)) == (0, 0)
 

@@ -36,7 +36,7 @@ COLLECTOR: dict[str, str] = {
     "not_found": "There is nothing at this address.",
     "overloaded": "Too many requests wait for a commit, or too many bodies are on their way. Send again.",
     "payload_too_large": "400: an event or a batch over its limit. 413: the body was not even read to its end.",
-    "rate_limited": "The source sends more than `collect.requests_per_second`. `Retry-After` says when to go on.",
+    "rate_limited": "More than `collect.requests_per_second` came with this write key, or with unknown ones together. `Retry-After` says when to go on.",
     "request_timeout": "Headers or body did not come in time.",
     "too_many_connections": "Open connections are at their bound. Send again.",
     "unavailable": "The log cannot be written now, such as on a full disk. Nothing was taken; send again.",

@@ -5,7 +5,7 @@ Rule: the answer follows the commit; of each event either a record or a drop has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -97,23 +97,23 @@ class EventIntake:
 
     def _source(self, request: EventRequest, in_body: Raw, now: int) -> Source | None:
         """The source of the first write key given that one has; None for a stranger."""
-        headers, keys = request.headers, self.keys
-        source = None
-        given = basic_write_key(headers.get(b"authorization"))
-        if given is not None:
-            source = keys.lookup(given)
-        if source is None and b"x-write-key" in headers:
-            source = keys.lookup(headers[b"x-write-key"].decode("latin-1"))
-        if source is None:
-            given = text_or_none(in_body)
-            source = None if given is None else keys.lookup(given)
+        keys = self.keys
+        key, source = STRANGERS, None
+        for given in _write_keys(request.headers, in_body):
+            if given is not None and (source := keys.lookup(given)) is not None:
+                key = given
+                break
         if source is None and keys.strict_keys:
             raise Unacceptable(401, "unknown_source", f"{_words('unknown_source')} (strict_keys)")
-        wait = self._rate.wait_seconds(STRANGERS if source is None else source.slug, now)
+        # Only a key that a source has gets a bucket of its own: of other keys a sender may make up any number.
+        wait = self._rate.wait_seconds(key, now)
         if wait:
-            limit = self._limits.requests_per_second
+            whose = "unknown write keys together" if source is None else "this write key"
             raise Unacceptable(
-                429, "rate_limited", f"over {limit:g} requests a second for this source; slow down", retry_after=wait
+                429,
+                "rate_limited",
+                f"over {self._limits.requests_per_second:g} requests a second with {whose}; slow down",
+                retry_after=wait,
             )
         return source
 
@@ -162,6 +162,14 @@ class EventIntake:
         if len(told) < rejected:
             answer["omitted"] = rejected - len(told)
         return json_answer(400, answer)
+
+
+def _write_keys(headers: Mapping[bytes, bytes], in_body: Raw) -> Iterator[str | None]:
+    """What the request gives for a write key, the form that counts most first."""
+    yield basic_write_key(headers.get(b"authorization"))
+    if b"x-write-key" in headers:
+        yield headers[b"x-write-key"].decode("latin-1")
+    yield text_or_none(in_body)
 
 
 def _closed(source: Source | None) -> str:

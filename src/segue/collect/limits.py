@@ -54,7 +54,8 @@ class CollectLimits(Struct, frozen=True, kw_only=True):
     """Events that wait for a commit."""
 
     requests_per_second: float = 1000.0
-    """For each source, with a burst of one second's worth. Source: Segment's documented rate."""
+    """For each write key, with a burst of one second's worth; unknown keys share one such bound.
+    Source: Segment's documented rate."""
 
     rejections_told: int = 2500
     """How many rejected events the answer of a strict source lists; the rest is counted."""
