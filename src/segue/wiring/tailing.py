@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -48,19 +49,15 @@ def newest(views: Views, count: int) -> Position:
 
 def follow(views: Views, position: Position) -> Iterator[Entry]:
     """What is there, then what comes, until the server ends. Raises Invalid where none runs."""
-    yield from position.entries
+    # Connected first: a server that ends after the first entry was shown has been followed.
     with _connected(views) as server:
+        yield from position.entries
         server.settimeout(LOOK_FOR_DROPS_S)
-        while True:
-            try:
-                said = server.recv(4_096)
-            except TimeoutError:
-                said = GROWN
+        while said := _heard(server):
             if REFUSED in said:
                 raise Unavailable(f"the server lets no more follow: {said.decode()}")
-            if not said:
-                return
             yield from _more(views, position)
+        yield from _more(views, position)  # what was committed last, without a word of it
 
 
 def accepted(record: Record) -> Entry:
@@ -113,12 +110,21 @@ def _drops_ever(views: Views) -> int:
     return sum(count for codes in views.quarantine.counts().values() for count in codes.values())
 
 
+def _heard(server: socket.socket) -> bytes:
+    """What the server says next, that there may be more where it says nothing; empty when it has ended."""
+    try:
+        return server.recv(4_096)
+    except TimeoutError:
+        return GROWN
+    except ConnectionError:
+        return b""  # it ended without a word, as one that is killed does
+
+
 def _connected(views: Views) -> socket.socket:
     directory = os.open(views.instance.folder, os.O_RDONLY | os.O_DIRECTORY)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         server.connect(f"/proc/self/fd/{directory}/{SOCKET}")
-        server.sendall(msgspec.json.encode({"do": "follow"}) + b"\n")
     except (FileNotFoundError, ConnectionRefusedError):
         server.close()
         raise Invalid(
@@ -126,4 +132,6 @@ def _connected(views: Views) -> socket.socket:
         ) from None
     finally:
         os.close(directory)
+    with suppress(ConnectionError):  # a server that has ended meanwhile is heard to have
+        server.sendall(msgspec.json.encode({"do": "follow"}) + b"\n")
     return server
