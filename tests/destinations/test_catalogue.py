@@ -204,7 +204,7 @@ def test_no_setting_of_one_line_lets_a_line_end_through(kind: Destination) -> No
     """Its pattern is read by Python, where `$` also holds before a line end, and by JSON Schema, where it does not."""
     for pattern in patterns_of(msgspec.json.schema(kind.settings)):
         if pattern.startswith("^"):
-            assert pattern.endswith("$(?!\n)"), pattern
+            assert pattern.endswith(r"$(?!\n)"), pattern
     plain = {"apiKey": KEY, "endpoint": ENDPOINT, "subdomain": "api"}
     names = {field.name for field in setting_fields(kind.settings)}
     for name in {"endpoint", "subdomain"} & names:
