@@ -61,7 +61,18 @@ NAMES = [
     "previousId",
 ]
 TEXTS = st.sampled_from(
-    ["u", "", "track", "alias", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "wk", "sk", "\0"]
+    [
+        "u",
+        "",
+        "track",
+        "alias",
+        "Segment Consent Preference Updated",
+        "2026-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "wk",
+        "sk",
+        "\0",
+    ]
 )
 EVENTS = st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), TEXTS | JSON, max_size=8)
 OBJECTS = EVENTS | st.fixed_dictionaries(

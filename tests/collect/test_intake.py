@@ -105,6 +105,92 @@ BROKEN = [
     ("event_too_large", track(properties={"a": "x" * 33_000})),
 ]
 
+CONSENT = "Segment Consent Preference Updated"
+CONSENTS = [
+    ("consent_categorypreferences_should_exist", None),
+    ("consent_categorypreferences_should_exist", {}),
+    ("consent_categorypreferences_should_exist", {"consent": None}),
+    ("consent_categorypreferences_should_exist", {"consent": {}}),
+    ("consent_categorypreferences_should_exist", {"consent": "all"}),
+    ("consent_categorypreferences_should_exist", {"consent": {"categoryPreferences": None}}),
+    ("consent_categorypreferences_fields_should_be_object", {"consent": {"categoryPreferences": ["Ads"]}}),
+    ("consent_categorypreferences_fields_should_be_object", {"consent": {"categoryPreferences": True}}),
+    ("consent_categorypreferences_fields_should_be_bool", {"consent": {"categoryPreferences": {"Ads": "true"}}}),
+    ("consent_categorypreferences_fields_should_be_bool", {"consent": {"categoryPreferences": {"A": True, "B": 1}}}),
+    ("consent_categorypreferences_fields_should_be_bool", {"consent": {"categoryPreferences": {"Ads": None}}}),
+    ("device_advertisingid_should_be_string", {"consent": {"categoryPreferences": {}}, "device": {"advertisingId": 7}}),
+    ("consent_version_should_be_number", {"consent": {"categoryPreferences": {}, "version": "2"}}),
+    ("consent_version_should_be_number", {"consent": {"categoryPreferences": {}, "version": True}}),
+]
+GOOD_CONSENTS: list[dict[str, Any]] = [
+    {"consent": {"categoryPreferences": {}}},
+    {"consent": {"categoryPreferences": {"Ads": True, "Analytics": False}, "version": 2}, "device": {"model": "x"}},
+    {"consent": {"categoryPreferences": {"Ads": False}, "version": -1.5e3}, "device": {"advertisingId": "7A3CBEA0"}},
+    {"consent": {"categoryPreferences": {"Ads": True}, "version": None}, "device": {"advertisingId": None}},
+    {"consent": {"categoryPreferences": {"Ads": True}}, "device": None},
+]
+BROKEN += [(code, track(event=CONSENT, context=context)) for code, context in CONSENTS]
+
+
+@pytest.mark.parametrize("context", GOOD_CONSENTS)
+def test_a_change_of_consent_with_true_and_false_is_accepted_as_sent(context: Any) -> None:
+    assert taken(track(event=CONSENT, context=context))["context"] == context
+
+
+@pytest.mark.parametrize(("code", "context"), CONSENTS)
+def test_only_the_track_call_that_changes_consent_must_hold_it(code: str, context: Any) -> None:
+    assert reason(track(context=context)) == ""
+    assert reason(track(event=CONSENT.lower(), context=context)) == ""
+    assert reason({**GOOD["page"], "event": CONSENT, "context": context}) == ""
+
+
+def test_a_change_of_consent_may_stand_in_the_context_of_the_batch_and_the_item_wins() -> None:
+    head = {"context": {"consent": {"categoryPreferences": {"Ads": True}}}}
+    assert taken(track(event=CONSENT), **head)["context"] == head["context"]
+    for consent in ({}, None):
+        (drop,) = take(track(event=CONSENT, context={"consent": consent}), **head).drops
+        assert drop.code == "consent_categorypreferences_should_exist"
+
+
+def reason_by_types(context: dict[str, Any]) -> str:
+    """The reason code of a change of consent, from the decoded context."""
+    consent = context["consent"] if isinstance(context.get("consent"), dict) else {}
+    device = context["device"] if isinstance(context.get("device"), dict) else {}
+    preferences = consent.get("categoryPreferences")
+    if preferences is None:
+        return "consent_categorypreferences_should_exist"
+    if not isinstance(preferences, dict):
+        return "consent_categorypreferences_fields_should_be_object"
+    if not all(isinstance(value, bool) for value in preferences.values()):
+        return "consent_categorypreferences_fields_should_be_bool"
+    if not isinstance(device.get("advertisingId"), str | None):
+        return "device_advertisingid_should_be_string"
+    version = consent.get("version")
+    return "" if not isinstance(version, bool | str | list | dict) else "consent_version_should_be_number"
+
+
+BOOLS = st.dictionaries(st.text(max_size=3), st.booleans(), max_size=3)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "consent": JSON
+            | st.fixed_dictionaries({"categoryPreferences": BOOLS}, optional={"version": JSON})
+            | st.fixed_dictionaries({}, optional={"categoryPreferences": JSON, "version": JSON}),
+            "device": JSON | st.fixed_dictionaries({"advertisingId": JSON}),
+        },
+    )
+)
+def test_any_change_of_consent_is_judged_by_the_types_of_what_it_holds(context: dict[str, Any]) -> None:
+    assert reason(track(event=CONSENT, context=context)) == reason_by_types(context)
+
+
+def test_a_change_of_consent_is_first_of_all_a_track_call() -> None:
+    assert reason(track(event=CONSENT, userId=5)) == "id_not_string"
+    assert reason(track(event=CONSENT, context=5)) == "context_not_object"
+
 
 @pytest.mark.parametrize(("code", "event"), BROKEN)
 def test_a_broken_event_is_dropped_with_its_reason(code: str, event: Any) -> None:

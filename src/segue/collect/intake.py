@@ -12,11 +12,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from segue.collect.check import broken_rule
+from segue.collect.consent import CONSENT_EVENT, broken_consent
 from segue.collect.facts import facts_of
 from segue.collect.limits import DEPTH_MOST
-from segue.collect.parse import Fields, decode_fields, opening_brackets, text_or_none, too_deep
+from segue.collect.parse import NULL, Fields, decode_fields, opening_brackets, text_or_none, too_deep
 from segue.collect.stamp import Arrival, stamp
-from segue.core.event import NewRecord
+from segue.core.event import NewRecord, raw_object
 from segue.state.quarantine import Drop
 
 
@@ -92,6 +93,8 @@ class Taker(Struct, frozen=True, kw_only=True):
         facts = facts_of(sent)
         kind = self.call or facts.type
         reason = broken_rule(kind, facts)
+        if facts.event == CONSENT_EVENT and kind == "track" and not reason:
+            reason = broken_consent({**self.at.context, **raw_object(event.get("context", NULL))})
         if reason or kind is None:
             self._drop(intake, place, reason, bytes(sent))
             return
