@@ -139,6 +139,15 @@ def test_a_reader_sees_nothing_of_a_transaction_under_way(store: Store) -> None:
 # -- redrive -----------------------------------------------------------------------------------------------------------
 
 
+def test_reads_of_a_snapshot_see_one_commit(store: Store) -> None:
+    store.writer.commit([Delta(destination=1, state=state(position=1, unfinished=[0]))])
+    with store.reader.snapshot():
+        assert store.reader.destinations()[1].unfinished == [0]
+        store.writer.commit([Delta(destination=1, state=state(position=1, delivered=1), delivered=[line(0)])])
+        assert store.reader.delivered(1, 0) is None
+    assert store.reader.delivered(1, 0) is not None
+
+
 def redriven(store: Store, reasons: str = "[]", message_ids: str = "[]", *, rows: int = 100, size: int = 10**6) -> Any:
     found = store.reader.redrivable(1, reasons, message_ids, rows=rows, size=size)
     redrive = Redrive(1, found.last_id, reasons, message_ids, 50, 7)

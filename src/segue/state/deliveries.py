@@ -6,7 +6,8 @@ accepted = delivered + filtered + refused + retrying + lag.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,10 @@ class DeliveryWriter:
 
 
 class DeliveryReader:
-    """Reads of the same file, from any process, each one transaction. Each raises Unavailable, Damaged."""
+    """Reads of the same file, from any process, each one transaction. Each raises Unavailable, Damaged.
+
+    Those made inside a `snapshot` are one transaction together.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -212,6 +216,12 @@ class DeliveryReader:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads of the block see the same commit. For one thread, and for a moment: it holds up checkpoints."""
+        with sqlite_errors(self._path), transaction(self._connection, "BEGIN"):
+            yield
 
     def destinations(self) -> dict[int, DestinationState]:
         """Every destination's state, as of one commit."""
