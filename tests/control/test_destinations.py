@@ -120,3 +120,30 @@ def test_a_deleted_slug_may_be_used_again_with_a_new_id(store, secrets, read_end
     first = destinations.create(store, planhat(), secrets, read_ends)
     destinations.delete(store, "planhat")
     assert destinations.create(store, planhat(), secrets, read_ends).id > first.id
+
+
+def hooks(*given: object) -> DestinationSpec:
+    values = read_settings(find_kind("webhook"), {"hooks": list(given)}, {})
+    return DestinationSpec(slug="hook", name="Hook", source="website", kind="webhook", settings=values)
+
+
+def test_headers_of_one_address_are_a_secret_like_those_of_all(store, secrets, read_ends):
+    own = {"hook": "https://b.example/", "headers": {"Authorization": "Bearer hunter2"}}
+    row = destinations.create(store, hooks("https://a.example/", own), secrets, read_ends)
+    assert "hunter2" not in str(store.snapshot())
+    assert destinations.masker(row, secrets, {}).mask_text("say hunter2 at https://b.example/") == (
+        "say *** at https://b.example/"
+    )
+    kept = {"hooks": [{"hook": "https://b.example/", "headers": {"kept": True}}]}
+    changed = destinations.change(store, "hook", secrets, {}, settings=kept)
+    opened = destinations.open_settings(changed, secrets, {})
+    assert dict(opened.calls[0][1])["Authorization"] == "Bearer hunter2"
+    elsewhere = {"hooks": [{"hook": "https://evil.example/", "headers": {"kept": True}}]}
+    with pytest.raises(Invalid, match=r"^settings.hooks\[0\].headers: .*none is stored"):
+        destinations.change(store, "hook", secrets, {}, settings=elsewhere)
+
+
+def test_headers_of_one_address_are_not_quoted_where_they_are_wrong(secrets):
+    with pytest.raises(Invalid, match=r"^settings.hooks") as caught:
+        hooks({"hook": "https://b.example/", "headers": {"X-Key": "hunter2\n"}})
+    assert "hunter2" not in str(caught.value)

@@ -34,6 +34,13 @@ class StoppedClock:
 SLUGS = st.sampled_from(["one", "two", "three"])
 NAMES = st.text("aä\"'#: {}[]-0", min_size=1, max_size=6).filter(str.strip)
 SECRET_TEXTS = st.text("abcdefXYZ019$!{", min_size=3, max_size=8).map(lambda text: f"hunter2{text}".replace("${", "$"))
+HOOKS = (["https://example.com/${PATH}"], ["https://example.com/a", "http://b"])
+
+
+def hooks_with(secret: str) -> list[object]:
+    return ["https://example.com/a", {"hook": "http://b", "headers": {"Authorization": secret}}]
+
+
 KINDS = st.one_of(
     st.fixed_dictionaries(
         {"kind": st.just("planhat"), "settings": st.fixed_dictionaries({"apiKey": SECRET_TEXTS | st.just("${KEY}")})}
@@ -42,7 +49,7 @@ KINDS = st.one_of(
         {
             "kind": st.just("webhook"),
             "settings": st.fixed_dictionaries(
-                {"hooks": st.just(["https://example.com/${PATH}"]) | st.just(["https://example.com/a", "http://b"])},
+                {"hooks": st.sampled_from(HOOKS) | SECRET_TEXTS.map(hooks_with)},
                 optional={"sharedSecret": SECRET_TEXTS | st.just("$${x}") | st.just("a-${KEY}-b")},
             ),
         }

@@ -39,6 +39,12 @@ def test_every_kind_has_its_settings_with_what_may_stand_for_them():
             assert ({"kept": {"const": True}} in stand_ins) == field.secret
 
 
+def test_a_secret_inside_a_setting_may_be_kept_too():
+    headers = SCHEMA["$defs"]["Hook"]["properties"]["headers"]["anyOf"]
+    assert {"kept": {"const": True}} in [choice.get("properties") for choice in headers]
+    assert "anyOf" not in SCHEMA["$defs"]["Hook"]["properties"]["hook"]
+
+
 def test_every_reference_leads_somewhere():
     names = re.findall(r'"\$ref": "#/\$defs/([^"]+)"', json_schema_text())
     assert set(names) <= set(SCHEMA["$defs"])

@@ -302,6 +302,7 @@ def test_the_form_marks_what_is_secret() -> None:
     fields = {field.name: field for field in setting_fields(Settings)}
     assert list(fields) == ["hooks", "globalHook", "sharedSecret", "headers", "batch_size"]
     assert [name for name, field in fields.items() if field.secret] == ["sharedSecret", "headers"]
+    assert fields["hooks"].secret_places == (("*", "headers"),)
     assert {name: field.type for name, field in fields.items()} == {
         "hooks": "array",
         "globalHook": "string",

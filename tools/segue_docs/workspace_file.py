@@ -32,7 +32,8 @@ destinations:
 - `${NAME}` in a setting is a reference to the server's environment: it is stored as a reference and read when it is
   used. `$${` is a literal `${`.
 - `{kept: true}` stands for a secret that is stored already. `export` prints it for every secret; `apply` refuses it
-  where nothing is stored.
+  where nothing is stored. In an entry of a list it stands for the secret of the stored entry that says the same
+  otherwise: the headers of an address are not kept for another one.
 - A destination that changes its `source` or `kind` is deleted and created anew.
 - What the file does not name is deleted. `plan` shows it.
 

@@ -15,14 +15,15 @@ from msgspec.structs import replace
 from segue.control.masker import Masker
 from segue.control.secrets import Secrets
 from segue.control.setting_values import (
-    Kept,
     Value,
     is_open,
     read_value,
     resolved_value,
     sealed_value,
+    secrets_in,
     texts_of,
     unsealed_value,
+    with_kept,
 )
 from segue.control.slugs import check_name, check_slug
 from segue.control.sources import find_source
@@ -92,7 +93,8 @@ def read_settings(
         if name not in fields:
             raise Invalid(f"{kind.name} has no setting {name!r}{did_you_mean(name, fields)}", field=f"{field}.{name}")
     values = {
-        name: read_value(value, secret=fields[name].secret, field=f"{field}.{name}") for name, value in raw.items()
+        name: read_value(value, secrets=fields[name].secret_places, field=f"{field}.{name}")
+        for name, value in raw.items()
     }
     _check(kind, values, environ, field)
     return values
@@ -123,19 +125,9 @@ def spec_of(row: DestinationRow, secrets: Secrets) -> DestinationSpec:
     )
 
 
-def with_kept(values: Mapping[str, Value], stored: Mapping[str, Value], field: str) -> dict[str, Value]:
-    """The values with each `Kept` replaced by what is stored. Raises Invalid where nothing is."""
-    merged = {}
-    for name, value in values.items():
-        if isinstance(value, Kept):
-            if name not in stored:
-                raise Invalid(
-                    "{kept: true} stands for a stored secret, and none is stored; give the secret",
-                    field=f"{field}.{name}",
-                )
-            value = stored[name]
-        merged[name] = value
-    return merged
+def settings_with_kept(values: Mapping[str, Value], stored: Mapping[str, Value], field: str) -> dict[str, Value]:
+    """The values with each `Kept` in them replaced by what is stored. Raises Invalid where nothing is."""
+    return {name: with_kept(value, stored.get(name), f"{field}.{name}") for name, value in values.items()}
 
 
 def add(change: Change, spec: DestinationSpec, secrets: Secrets, ends: Ends) -> DestinationRow:
@@ -186,7 +178,7 @@ def create(
             raise Invalid(f"there is a destination {spec.slug!r} already", field="slug")
         if len(control.destinations) >= DESTINATIONS_MAX:
             raise Invalid(f"a workspace has at most {DESTINATIONS_MAX} destinations", field="destinations")
-        settings = with_kept(spec.settings, {}, "settings")
+        settings = settings_with_kept(spec.settings, {}, "settings")
         # Read under the lock, so that no event can come between the end and the row.
         return add(changing, replace(spec, settings=settings), secrets, read_ends())
 
@@ -207,7 +199,7 @@ def change(
         spec = spec_of(row, secrets)
         if settings is not None:
             values = read_settings(find_kind(row.kind), settings, environ)
-            spec = replace(spec, settings=with_kept(values, spec.settings, "settings"))
+            spec = replace(spec, settings=settings_with_kept(values, spec.settings, "settings"))
         changed = replace(
             spec, name=spec.name if name is None else name, enabled=spec.enabled if enabled is None else enabled
         )
@@ -276,6 +268,7 @@ def _checked(kind: Destination, resolved: Mapping[str, Any], secret_texts: list[
 
 
 def _secret_texts(kind: Destination, values: Mapping[str, Value], environ: Mapping[str, str]) -> list[str]:
-    names = {entry.name for entry in setting_fields(kind.settings) if entry.secret}
-    open_values = [values[name] for name in names & set(values) if not is_open(values[name], environ)]
-    return [text for value in open_values for text in texts_of(resolved_value(value, environ, ""))]
+    places = {entry.name: entry.secret_places for entry in setting_fields(kind.settings)}
+    secrets = [secret for name, value in values.items() for secret in secrets_in(value, places.get(name, ()))]
+    known = [secret for secret in secrets if not is_open(secret, environ)]
+    return [text for secret in known for text in texts_of(resolved_value(secret, environ, ""))]

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from segue.control.destinations import DestinationSpec, spec_of, with_kept
+from segue.control.destinations import DestinationSpec, settings_with_kept, spec_of
 from segue.control.secrets import Secrets
 from segue.control.setting_values import Kept, Secret, Unreadable, Value, printed_value
 from segue.control.workspace_file import WorkspaceFile
@@ -23,7 +23,7 @@ Action = Literal["create", "change", "replace", "delete"]
 
 SIGNS: dict[Action, str] = {"create": "+", "change": "~", "replace": "±", "delete": "-"}
 
-NOTHING = "(none)"
+NOTHING, SECRET = "(none)", "(secret)"
 
 
 class FieldChange(Struct, frozen=True):
@@ -113,7 +113,7 @@ def _destination_steps(control: Control, file: WorkspaceFile, secrets: Secrets) 
 def _destination_step(former: DestinationSpec | None, spec: DestinationSpec, field: str) -> Step:
     # A secret is another kind's business once the kind has changed.
     kept = former.settings if former is not None and former.kind == spec.kind else {}
-    wanted = replace(spec, settings=with_kept(spec.settings, kept, field))
+    wanted = replace(spec, settings=settings_with_kept(spec.settings, kept, field))
     action: Action = "create"
     if former is not None:
         same = (former.source, former.kind) == (wanted.source, wanted.kind)
@@ -163,8 +163,8 @@ def _changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> tuple[F
 
 def _shown(value: Value) -> str:
     if isinstance(value, Secret | Unreadable | Kept):
-        return "(secret)"
-    return json.dumps(printed_value(value), ensure_ascii=False)
+        return SECRET
+    return json.dumps(printed_value(value, SECRET), ensure_ascii=False)
 
 
 def _step_text(step: Step) -> str:

@@ -7,13 +7,14 @@ reference `${NAME}` stays one until it is used.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from segue.control.secrets import Secrets
+from segue.core.destination import Place
 from segue.core.errors import Invalid
 
 _DOLLAR = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
@@ -55,30 +56,70 @@ Special: TypeAlias = Reference | Kept | Secret | Unreadable
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | Special | None"
 
 
-def read_value(raw: object, *, secret: bool, field: str) -> Value:
-    """A value as a file or an API call gives it. Raises Invalid naming the field, never its value."""
-    if secret:
-        if raw == {"kept": True}:
-            return Kept()
-        value = _interpreted(raw, field, DEPTH_MAX)
-        # A secret that is nothing but a reference holds no secret: it may be seen.
-        return value if value is None or (isinstance(value, Reference) and _variable(value)) else Secret(value)
-    return _interpreted(raw, field, DEPTH_MAX)
+def read_value(raw: object, *, secrets: Iterable[Place] = (), field: str) -> Value:
+    """A value as a file or an API call gives it, with a `Secret` or `Kept` at each of these places.
+
+    Raises Invalid naming the field, never its value.
+    """
+    return _at_places(_interpreted(raw, field, DEPTH_MAX), secrets, _as_secret)
 
 
-def printed_value(value: Value) -> Any:
-    """The value as `export` prints it: `read_value` of it gives an equal value, or `Kept` for a secret."""
+def secrets_in(value: Value, places: Iterable[Place]) -> list[Value]:
+    """What stands at these places of the value."""
+    found: list[Value] = []
+
+    def note(secret: Value) -> Value:
+        found.append(secret)
+        return secret
+
+    _at_places(value, places, note)
+    return found
+
+
+def with_kept(value: Value, stored: Value, field: str) -> Value:
+    """The value with each `Kept` replaced by what is stored in its place; `stored` is None where nothing is.
+
+    An entry of a list is the stored one that says the same apart from its secrets, wherever that stands: a secret never
+    comes to belong to another address. Raises Invalid where there is none.
+    """
+    match value:
+        case Kept():
+            if stored is None:
+                raise Invalid(
+                    "{kept: true} stands for a stored secret, and none is stored; give the secret", field=field
+                )
+            return stored
+        case dict():
+            known = stored if isinstance(stored, dict) else {}
+            return {key: with_kept(item, known.get(key), f"{field}.{key}") for key, item in value.items()}
+        case list():
+            left = list(stored) if isinstance(stored, list) else []
+            merged = []
+            for place, item in enumerate(value):
+                known_at = next((at for at, each in enumerate(left) if _same_but_secrets(item, each)), None)
+                known_item = None if known_at is None else left.pop(known_at)
+                merged.append(with_kept(item, known_item, f"{field}[{place}]"))
+            return merged
+        case _:
+            return value
+
+
+def printed_value(value: Value, secret: str | None = None) -> Any:
+    """The value as `export` prints it: `read_value` of it gives an equal value, or `Kept` for a secret.
+
+    `secret` is a text to stand in a secret's place instead of `{kept: true}`.
+    """
     match value:
         case Secret() | Unreadable() | Kept():
-            return {"kept": True}
+            return {"kept": True} if secret is None else secret
         case Reference(template):
             return template
         case str():
             return value.replace("${", "$${")
         case list():
-            return [printed_value(item) for item in value]
+            return [printed_value(item, secret) for item in value]
         case dict():
-            return {key: printed_value(item) for key, item in value.items()}
+            return {key: printed_value(item, secret) for key, item in value.items()}
         case _:
             return value
 
@@ -96,9 +137,12 @@ def sealed_value(value: Value, secrets: Secrets, stored: object = None) -> Any:
             name = _variable(value)
             return {VARIABLE: name} if name else {TEMPLATE: template}
         case list():
-            return [sealed_value(item, secrets) for item in value]
+            former = stored if isinstance(stored, list) else []
+            padded = [*former, *[None] * len(value)]
+            return [sealed_value(item, secrets, known) for item, known in zip(value, padded, strict=False)]
         case dict():
-            return {key: sealed_value(item, secrets) for key, item in value.items()}
+            known = stored if isinstance(stored, dict) else {}
+            return {key: sealed_value(item, secrets, known.get(key)) for key, item in value.items()}
         case Kept():
             raise AssertionError("a kept secret is replaced by the stored one before sealing")
         case _:
@@ -175,6 +219,41 @@ def texts_of(resolved: object) -> Iterator[str]:
     elif isinstance(resolved, dict):
         for item in resolved.values():
             yield from texts_of(item)
+
+
+def _at_places(value: Value, places: Iterable[Place], change: Callable[[Value], Value]) -> Value:
+    """The value with what stands at these places changed."""
+    wanted = list(places)
+    if () in wanted:
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _at_places(item, _below(wanted, key), change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_at_places(item, _below(wanted, "*"), change) for item in value]
+    return value
+
+
+def _below(places: Iterable[Place], name: str) -> list[Place]:
+    return [place[1:] for place in places if place[0] in (name, "*")]
+
+
+def _as_secret(value: Value) -> Value:
+    if value == {"kept": True}:
+        return Kept()
+    # A secret that is nothing but a reference holds no secret: it may be seen.
+    return value if value is None or (isinstance(value, Reference) and _variable(value)) else Secret(value)
+
+
+def _same_but_secrets(value: Value, stored: Value) -> bool:
+    match value, stored:
+        case Kept() | Secret(), _:
+            return True
+        case dict(), dict():
+            return value.keys() == stored.keys() and all(_same_but_secrets(value[key], stored[key]) for key in value)
+        case list(), list():
+            return len(value) == len(stored) and all(map(_same_but_secrets, value, stored))
+        case _:
+            return value == stored and type(value) is type(stored)
 
 
 def _interpreted(raw: object, field: str, depth: int) -> Value:

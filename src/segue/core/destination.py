@@ -8,7 +8,7 @@ Rule: a flow does no I/O, knows no clock and keeps nothing between attempts; it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
@@ -105,6 +105,10 @@ class Destination(Struct, frozen=True, kw_only=True):
         return frozenset({self.name, *self.previous_names})
 
 
+Place = tuple[str, ...]
+"""Where a value stands inside another: names of fields, and `*` for each item of a list or value of a map."""
+
+
 class SettingField(Struct, frozen=True, kw_only=True):
     """One setting of a kind of destination, as a form, a check and a docs table need it."""
 
@@ -113,17 +117,23 @@ class SettingField(Struct, frozen=True, kw_only=True):
     type: str
     description: str
     required: bool
-    secret: bool
+    secret_places: tuple[Place, ...] = ()
+    """Where secrets stand inside the value; the empty place is the value itself."""
     default: Any = None
     choices: tuple[str, ...] = ()
     hidden: bool = False
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value as a whole is a secret."""
+        return () in self.secret_places
 
 
 def setting_fields(settings: type[Struct]) -> tuple[SettingField, ...]:
     """The fields of a `Settings` Struct.
 
     A field's `Meta` gives `title` (label), `description`, and in `extra`: `secret`, `hidden`, and `choices` where a
-    select also takes a text that is not listed.
+    select also takes a text that is not listed. `secret` may also stand at a field of a Struct inside.
     """
     return tuple(_setting_field(field) for field in msgspec.structs.fields(settings))
 
@@ -149,11 +159,27 @@ def _setting_field(field: msgspec.structs.FieldInfo) -> SettingField:
         type="select" if choices else _type_name(info),
         description=meta.get("description", ""),
         required=field.required,
-        secret=bool(extra.get("secret")),
+        secret_places=tuple(dict.fromkeys(_secret_places(msgspec.inspect.type_info(field.type)))),
         default=default,
         choices=choices,
         hidden=bool(extra.get("hidden")),
     )
+
+
+def _secret_places(info: msgspec.inspect.Type) -> Iterator[Place]:
+    match info:
+        case msgspec.inspect.Metadata():
+            yield from [()] if (info.extra or {}).get("secret") else _secret_places(info.type)
+        case msgspec.inspect.UnionType():
+            for member in info.types:
+                yield from _secret_places(member)
+        case msgspec.inspect.ListType():
+            yield from (("*", *place) for place in _secret_places(info.item_type))
+        case msgspec.inspect.DictType():
+            yield from (("*", *place) for place in _secret_places(info.value_type))
+        case msgspec.inspect.StructType():
+            for field in info.fields:
+                yield from ((field.encode_name, *place) for place in _secret_places(field.type))
 
 
 _TYPE_NAMES: dict[type[Any], str] = {
