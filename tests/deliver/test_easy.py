@@ -146,11 +146,9 @@ async def test_retry_after_as_a_date_and_not_kept_for_the_next_answer(client: Ht
     assert delays[1:] == [None, None]
 
 
-async def test_content_type_and_retry_after_come_in_lower_case(client: HttpClient) -> None:
-    answer = b"HTTP/1.1 429 X\r\nCONTENT-TYPE: Text/Plain\r\nRETRY-AFTER: 3\r\nX-Other: y\r\nContent-Length: 0\r\n\r\n"
-    async with serving(answer) as server:
-        response = await client.send(Request(url=server.url()))
-        assert response.headers == {"content-type": "Text/Plain", "retry-after": "3"}
+async def test_the_name_of_retry_after_is_read_in_any_case(client: HttpClient) -> None:
+    async with serving(b"HTTP/1.1 429 X\r\nRETRY-AFTER: 3\r\nX-Other: y\r\nContent-Length: 0\r\n\r\n") as server:
+        assert (await client.send(Request(url=server.url()))).retry_after_ms == 3_000
 
 
 async def test_a_server_that_never_answers_times_out(client: HttpClient) -> None:

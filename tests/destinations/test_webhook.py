@@ -38,7 +38,11 @@ def run(flow: Flow | BatchFlow, *answers: Response) -> tuple[list[Request], Resp
         request = next(flow)
         while True:
             requests.append(request)
-            request = flow.send(next(waiting))
+            response = next(waiting)
+            if not request.judge and not 200 <= response.status < 300:
+                flow.close()
+                return requests, response
+            request = flow.send(response)
     except StopIteration as stop:
         assert stop.value is None
         return requests, None

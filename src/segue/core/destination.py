@@ -41,12 +41,11 @@ class Request(Struct, frozen=True, kw_only=True):
 class Response(Struct, frozen=True, kw_only=True):
     """One answer. `status` 0 means that none came: `error` then holds a code such as ETIMEDOUT.
 
-    `headers` has lower-case names. `retry_after_ms` is read from `Retry-After`, None where absent.
+    `retry_after_ms` is read from `Retry-After`, None where absent.
     """
 
     status: int
     body: bytes = b""
-    headers: dict[str, str] = {}
     error: str = ""
     duration_ms: int = 0
     retry_after_ms: int | None = None

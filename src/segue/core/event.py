@@ -88,15 +88,13 @@ class Event:
         self.event = fields.event
         self.timestamp = fields.timestamp
 
-    @cached_property
+    @property
     def order_keys(self) -> tuple[str, ...]:
         """The lanes that this event keeps its place in: its userId and its anonymousId."""
-        keys = []
-        if self.user_id:
-            keys.append("u:" + self.user_id)
-        if self.anonymous_id:
-            keys.append("a:" + self.anonymous_id)
-        return tuple(keys)
+        user, anonymous = self.user_id, self.anonymous_id
+        if user is None:
+            return () if anonymous is None else ("a:" + anonymous,)
+        return ("u:" + user,) if anonymous is None else ("u:" + user, "a:" + anonymous)
 
     @cached_property
     def group_id(self) -> str | None:

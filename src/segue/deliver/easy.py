@@ -196,24 +196,12 @@ class Easy:
         if failed and not (failed == pycurl.E_WRITE_ERROR and self._received_size > BODY_READ):
             return Response(status=0, error=self._error(failed), duration_ms=duration_ms)
         status: int = self._getinfo(pycurl.RESPONSE_CODE)
-        received = self._received
-        if not received and 200 <= status < 300:
-            return Response(status=status, duration_ms=duration_ms)
-        headers: dict[str, str] = {}
-        content_type = self.curl.getinfo_raw(pycurl.CONTENT_TYPE)
-        if content_type:
-            headers["content-type"] = content_type.decode("latin-1")
         retry_after_ms = None
-        seconds = 0 if 200 <= status < 300 else self._getinfo(pycurl.RETRY_AFTER)
-        if seconds:
-            headers["retry-after"] = str(seconds)
-            retry_after_ms = min(seconds * 1000, RETRY_AFTER_MOST_MS)
+        if not 200 <= status < 300:
+            seconds = self._getinfo(pycurl.RETRY_AFTER)
+            retry_after_ms = min(seconds * 1000, RETRY_AFTER_MOST_MS) if seconds else None
         return Response(
-            status=status,
-            body=bytes(received),
-            headers=headers,
-            duration_ms=duration_ms,
-            retry_after_ms=retry_after_ms,
+            status=status, body=bytes(self._received), duration_ms=duration_ms, retry_after_ms=retry_after_ms
         )
 
     def _set_method(self, method: str, body: bytes) -> bool:

@@ -86,7 +86,6 @@ class HttpClient:
         self._sockets = Sockets()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.on_socket)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_PIPELINING, 0)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         self._loop.add_reader(self._sockets.fileno(), self._on_ready)
@@ -263,6 +262,7 @@ class HttpClient:
     def _on_ready(self) -> None:
         try:
             self._sockets.drive(self._multi.socket_action)
+            self._plan_next_call()
             self._collect()
         except pycurl.error as error:
             self._report(error)
@@ -272,34 +272,26 @@ class HttpClient:
         if self._due > self._loop.time():
             self._set_timer()
         elif self._due:
-            self._due = 0.0
-            self._expire(ask_when=True)
+            self._expire()
 
-    def _expire(self, *, ask_when: bool = False) -> None:
-        """Let libcurl begin what is new and do what is due; `ask_when` it wants to be called again."""
+    def _expire(self) -> None:
+        """Let libcurl begin what is new and do what is due."""
         try:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-            if ask_when:
-                self._on_timer(self._multi.timeout())
+            self._plan_next_call()
             self._collect()
         except pycurl.error as error:
             self._report(error)
 
-    def _report(self, error: pycurl.error) -> None:
-        """libcurl does not recover from an error of its own: whoever made the client must know."""
-        if self._broken is None:
-            raise error
-        self._broken(error)
-
-    # What libcurl calls, from C: it must not raise, nor use the multi handle.
-
-    def _on_timer(self, delay_ms: int) -> None:
+    def _plan_next_call(self) -> None:
+        """Ask libcurl when it wants to be called: once a turn, for a callback would be called twice a request."""
+        delay_ms = self._multi.timeout()
         if delay_ms < 0:
             self._due = 0.0
         elif delay_ms == 0:
             self._nudge()
         else:
-            # A millisecond late rather than early: called too early, libcurl does nothing and asks for nothing.
+            # A millisecond late rather than early: called too early, libcurl does nothing.
             self._due = self._loop.time() + (delay_ms + 1) / 1000
             if self._timer is None or self._timer_at > self._due:
                 self._set_timer()
@@ -310,6 +302,12 @@ class HttpClient:
             self._timer.cancel()
         self._timer_at = self._due
         self._timer = self._loop.call_at(self._due, self._on_due)
+
+    def _report(self, error: pycurl.error) -> None:
+        """libcurl does not recover from an error of its own: whoever made the client must know."""
+        if self._broken is None:
+            raise error
+        self._broken(error)
 
 
 def _answer(loop: asyncio.AbstractEventLoop, exchange: Exchange, response: Response) -> None:
