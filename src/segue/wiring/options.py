@@ -5,7 +5,8 @@ Rule: everything that a child needs to know and that is not in the environment o
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from socket import inet_aton
 
 from msgspec import Struct
 
@@ -60,10 +61,16 @@ def is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    if host == "localhost":
+    """Whether only this machine can reach the host, which may be written as URLs allow it: `127.1`, `LOCALHOST.`."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
-        return False
+        try:
+            address = IPv4Address(inet_aton(host))
+        except (OSError, ValueError):
+            return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback

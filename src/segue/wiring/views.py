@@ -5,6 +5,7 @@ Rule: it only reads, in the order in which the numbers add up: control, the stat
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from segue.state.deliveries import DeliveryReader
 from segue.state.quarantine import QuarantineReader
 from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
+from segue.wiring.own_sandboxes import sends_to_sandbox
 from segue.wiring.worker import plan_of
 
 
@@ -79,10 +81,7 @@ class Views:
 
     def is_on_sandbox(self, row: DestinationRow) -> bool:
         """Whether the destination sends to this instance's own sandboxes."""
-        url = self._sandbox_url
-        return url is not None and any(
-            isinstance(value, str) and value.startswith(url + "/") for value in row.settings.values()
-        )
+        return sends_to_sandbox(row.settings, self._sandbox_url, os.environ)
 
 
 @contextmanager
