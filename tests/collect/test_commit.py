@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from segue.collect.commit import DUPLICATES_A_SECOND
 from segue.collect.limits import CollectLimits
 from segue.core.errors import Unavailable
 
-from .rig import Faulty, Gate, Rig, track
+from .rig import NOW, NOW_ISO, Faulty, Gate, Rig, track
 
 
 async def turns(n: int = 5) -> None:
@@ -66,6 +69,48 @@ async def test_drops_that_cannot_be_kept_are_503_and_the_others_of_the_group_are
     assert (good.status, bad.status) == (200, 503)
     assert rig.drops() == []
     blocker.close()
+
+
+async def test_a_duplicate_is_kept_as_it_was_stamped_and_the_log_alone_counts_it(rig: Rig) -> None:
+    await rig.batch(track(messageId="m1"), track(messageId="m2"))
+    await rig.post("/v1/track", track(messageId="m1", event="Again"))
+    await rig.post("/v1/track", track(messageId="m1"), key="sk")
+    (kept,) = rig.quarantine.find_duplicates("m1")
+    assert (kept.source, kept.received_at) == ("website", NOW)
+    shown = json.loads(kept.body)
+    assert (shown["event"], shown["receivedAt"]) == ("Again", NOW_ISO)
+    assert rig.quarantine.find_duplicates("m2") == []
+    assert rig.quarantine.counts() == {}
+    assert rig.writer.ends().sources == {"website": (2, 1), "strict": (1, 0)}
+
+
+async def test_a_storm_of_duplicates_keeps_so_many_a_second_the_newest_of_each_commit(rig: Rig) -> None:
+    def kept(name: str) -> bool:
+        return bool(rig.quarantine.find_duplicates(name))
+
+    ids = [f"m{n}" for n in range(DUPLICATES_A_SECOND + 50)]
+    events = [track(messageId=each) for each in ids]
+    for part in (events, events, events):
+        assert (await rig.batch(*part)).status == 200
+    assert [kept(each) for each in ids] == [False] * 50 + [True] * DUPLICATES_A_SECOND
+    assert len(rig.quarantine.find_duplicates(ids[-1])) == 1
+    rig.clock.now += 1000
+    await rig.batch(events[0])
+    assert kept(ids[0])
+    assert rig.metrics.duplicates == 2 * len(events) + 1
+
+
+async def test_duplicates_that_cannot_be_kept_fail_no_request(rig: Rig) -> None:
+    blocker = sqlite3.connect(rig.folder / "quarantine.db")
+    blocker.execute("CREATE TRIGGER full BEFORE INSERT ON duplicate BEGIN SELECT raise(ABORT, 'no'); END")
+    blocker.commit()
+    blocker.close()
+    await rig.post("/v1/track", track(messageId="m1"))
+    with capture_logs() as lines:
+        assert (await rig.post("/v1/track", track(messageId="m1"))).status == 200
+    assert [line["event"] for line in lines] == ["duplicates not kept"]
+    assert rig.metrics.failed_commits == 0 and rig.metrics.duplicates == 1
+    assert (await rig.post("/v1/track", track(userId=5))).status == 200
 
 
 async def test_waiting_requests_are_bounded_and_the_next_is_503_at_once(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.core.errors import Damaged, Unavailable
-from segue.state.quarantine import Drop, Quarantine, QuarantineReader
+from segue.state.quarantine import MIGRATIONS, Drop, Duplicate, Quarantine, QuarantineReader
 
 
 def drop(n: int, source: str = "website", code: str = "id_not_string", size: int = 10) -> Drop:
     return Drop(source, code, 1000 + n, f"m{n}", b"x" * size)
+
+
+def again(n: int, source: str = "website", size: int = 10) -> Duplicate:
+    return Duplicate(source, 1000 + n, f"m{n}", b"y" * size)
 
 
 def test_drops_are_read_back_with_their_counts(tmp_path: Path) -> None:
@@ -52,6 +56,61 @@ def test_the_bytes_of_each_source_are_bounded(tmp_path: Path) -> None:
         assert [(row.message_id, len(row.body)) for row in quarantine.newest()] == [("m2", 60)]
         quarantine.add([drop(3, size=40)])
         assert [row.message_id for row in quarantine.newest()] == ["m3", "m2"]
+
+
+def test_duplicates_are_read_back_and_counted_by_nobody(tmp_path: Path) -> None:
+    with Quarantine(tmp_path / "q.db") as quarantine, QuarantineReader(tmp_path / "q.db") as reader:
+        quarantine.add([], [again(1), again(2), again(1, source="app")])
+        quarantine.add([drop(1)], [again(1, size=20)])
+        assert quarantine.find_duplicates("m1") == [again(1), again(1, source="app"), again(1, size=20)]
+        assert reader.find_duplicates("m2") == [again(2)]
+        assert reader.find_duplicates("m3") == []
+        assert reader.find("m1") == [drop(1)] and reader.newest() == [drop(1)]
+        assert reader.counts() == {"website": {"id_not_string": 1}}
+
+
+def test_duplicates_push_out_no_drop_and_drops_no_duplicate(tmp_path: Path) -> None:
+    with Quarantine(tmp_path / "q.db", rows_most=3) as quarantine:
+        quarantine.add([drop(n) for n in range(3)], [again(n) for n in range(3)])
+        quarantine.add([], [again(n) for n in range(10, 20)])
+        assert quarantine.find("m0") == [drop(0)]
+        assert quarantine.find_duplicates("m16") == [] and quarantine.find_duplicates("m17") == [again(17)]
+        quarantine.add([drop(n) for n in range(10, 20)])
+        assert quarantine.find("m0") == [] and quarantine.find_duplicates("m17") == [again(17)]
+
+
+def test_the_duplicates_of_each_source_are_bounded_also_after_opening_again(tmp_path: Path) -> None:
+    for n in range(5):
+        with Quarantine(tmp_path / "q.db", rows_most=2) as quarantine:
+            quarantine.add([], [again(n), again(n, source=f"source {n}")])
+    with Quarantine(tmp_path / "q.db", bytes_most=100, body_bytes_most=60) as quarantine:
+        assert [bool(quarantine.find_duplicates(f"m{n}")) for n in range(5)] == [True] * 5
+        assert [len(quarantine.find_duplicates(f"m{n}")) for n in range(5)] == [1, 1, 1, 2, 2]
+        quarantine.add([], [again(5, size=500), again(6, size=41)])
+        assert quarantine.find_duplicates("m5") == [] and len(quarantine.find_duplicates("m6")) == 1
+
+
+def test_a_quarantine_of_before_there_were_duplicates_is_taken_over(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "q.db")
+    old.executescript(MIGRATIONS[0])
+    old.execute("INSERT INTO dropped VALUES (1, 'website', 'id_not_string', 1001, 'm1', ?)", (drop(1).body,))
+    old.execute("PRAGMA user_version = 1")
+    old.commit()
+    old.close()
+    with Quarantine(tmp_path / "q.db") as quarantine:
+        quarantine.add([], [again(1)])
+        assert (quarantine.find("m1"), quarantine.find_duplicates("m1")) == ([drop(1)], [again(1)])
+
+
+def test_drops_are_synced_and_duplicates_alone_are_not(tmp_path: Path) -> None:
+    with Quarantine(tmp_path / "q.db") as quarantine:
+
+        def synchronous() -> int:
+            return int(quarantine._connection.execute("PRAGMA synchronous").fetchone()[0])
+
+        for drops, level in (([], 1), ([drop(1)], 2), ([drop(2)], 2), ([], 1)):
+            quarantine.add(drops, [again(1)])
+            assert synchronous() == level
 
 
 def test_a_message_id_is_cut_to_a_bounded_length(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Group commit: one write to the log for all requests that arrived while the last one ran.
 
 Rule: a request is answered only after its records and its drops are on disk; where the log fails, no record of the
-group is kept and all of its requests are told so.
+group is kept and all of its requests are told so. What is kept of duplicates may be lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from segue.core.clock import Clock
 from segue.core.errors import Unavailable
 from segue.core.event import NewRecord
 from segue.log import Ends, LogWriter
-from segue.state.quarantine import Drop, Quarantine
+from segue.state.quarantine import Drop, Duplicate, Quarantine
+
+DUPLICATES_A_SECOND = 200
+"""How many are kept for `explain`: where all that comes has come before, it must cost no more than to take it in."""
 
 _COMPLAIN_EVERY_MS = 10_000
 
@@ -38,11 +41,11 @@ class _Submission(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """What a group commit did. `drop_error` is set where the records were written and the drops were not."""
+    """What a group commit did. `not_kept` is set where the records were written, and drops and duplicates were not."""
 
     offsets: list[int | None]
     ends: Ends | None
-    drop_error: Exception | None
+    not_kept: Exception | None
 
 
 class Committer:
@@ -71,6 +74,7 @@ class Committer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._complained_at: int | None = None
+        self._second, self._duplicates_left = 0, 0
 
     def check_room(self) -> None:
         """Raises Overloaded where a further request may not wait."""
@@ -117,14 +121,25 @@ class Committer:
         drops = [drop for submission in group for drop in submission.drops]
         offsets = self._log.append(records) if records else []
         ends = self._log.ends() if records else None
-        drop_error = None
-        if drops:
+        duplicates = self._duplicates_to_keep(records, offsets) if None in offsets else []
+        not_kept = None
+        if drops or duplicates:
             try:
-                self._quarantine.add(drops)
+                self._quarantine.add(drops, duplicates)
             except Exception as error:
                 # Whatever it is, the records are on disk and their requests may be told so.
-                drop_error = error
-        return _Outcome(offsets, ends, drop_error)
+                not_kept = error
+        return _Outcome(offsets, ends, not_kept)
+
+    def _duplicates_to_keep(self, records: Sequence[NewRecord], offsets: Sequence[int | None]) -> list[Duplicate]:
+        """The newest of them, as far as this second has room; the log has counted them all."""
+        second = self._clock.now_ms() // 1000
+        if second != self._second:
+            self._second, self._duplicates_left = second, DUPLICATES_A_SECOND
+        again = [record for record, offset in zip(records, offsets, strict=True) if offset is None]
+        again = again[max(0, len(again) - self._duplicates_left) :]
+        self._duplicates_left -= len(again)
+        return [Duplicate(record.source, record.received_at, record.message_id, record.body) for record in again]
 
     def _finish(self, group: Sequence[_Submission], begun: int, running: Future[_Outcome]) -> None:
         self._metrics.commit_ms += self._clock.now_ms() - begun
@@ -151,7 +166,7 @@ class Committer:
             duplicates = offsets.count(None)
             self._metrics.duplicates += duplicates
             self._metrics.accepted += len(offsets) - duplicates
-            if submission.drops and outcome.drop_error is not None:
+            if submission.drops and outcome.not_kept is not None:
                 continue
             for drop in submission.drops:
                 self._metrics.dropped[drop.code] += 1
@@ -159,19 +174,23 @@ class Committer:
                 submission.done.set_result(offsets)
         if outcome.ends is not None:
             self._on_commit(outcome.ends)
-        if outcome.drop_error is not None:
-            self._fail([submission for submission in group if submission.drops], outcome.drop_error)
+        if outcome.not_kept is not None:
+            untold = [submission for submission in group if submission.drops]
+            if untold:
+                self._fail(untold, outcome.not_kept)
+            else:
+                self._complain("duplicates not kept", outcome.not_kept)
 
     def _fail(self, group: Sequence[_Submission], error: BaseException) -> None:
         self._metrics.failed_commits += 1
-        self._complain(error)
+        self._complain("commit failed", error)
         for submission in group:
             if not submission.done.done():
                 submission.done.set_exception(Unavailable("the event log cannot be written now; send again"))
 
-    def _complain(self, error: BaseException) -> None:
+    def _complain(self, what: str, error: BaseException) -> None:
         # A full disk fails every commit; one line in a while says as much.
         now = self._clock.now_ms()
         if self._complained_at is None or now - self._complained_at >= _COMPLAIN_EVERY_MS:
             self._complained_at = now
-            _log.error("commit failed", error=str(error), kind=type(error).__name__)
+            _log.error(what, error=str(error), kind=type(error).__name__)

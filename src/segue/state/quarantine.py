@@ -1,7 +1,9 @@
-"""What the collector dropped and why: the newest events of each source, and counts that are never cut.
+"""What the collector did not put into the log: dropped events with the reason, and duplicates.
 
-Rule: a row and its count are stored in one transaction; rows are bounded for each source, and all senders without
-a source share one such bound, so that a stranger can push out nobody's rows.
+The newest of both for each source, and counts of the dropped ones that are never cut; duplicates the log counts.
+
+Rule: a dropped event and its count are stored in one transaction; rows are bounded for each source, duplicates apart
+from dropped ones, and all senders without a source share one such bound, so that nobody pushes out another's rows.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from segue.state.database import open_database, open_reader, sqlite_errors, transaction
 
@@ -28,6 +30,14 @@ MIGRATIONS = (
         source TEXT NOT NULL, code TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (source, code)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE duplicate (
+        id INTEGER PRIMARY KEY, source TEXT NOT NULL, received_at INTEGER NOT NULL, message_id TEXT NOT NULL,
+        body BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX duplicate_by_source ON duplicate (source, id);
+    CREATE INDEX duplicate_by_message_id ON duplicate (message_id);
+    """,
 )
 
 STRANGERS = ""
@@ -38,14 +48,12 @@ BYTES_MOST = 16 * 1024 * 1024
 BODY_BYTES_MOST = 64 * 1024
 MESSAGE_ID_MOST = 256
 
-READ_SIZES = "SELECT id, source, length(body) FROM dropped ORDER BY id"
 READ_COUNTS = "SELECT source, code, n FROM dropped_count ORDER BY source, code"
 READ_NEWEST = "SELECT source, code, received_at, message_id, body FROM dropped ORDER BY id DESC LIMIT ?"
 READ_NEWEST_OF = """
     SELECT source, code, received_at, message_id, body FROM dropped WHERE source = ? ORDER BY id DESC LIMIT ?"""
 FIND = "SELECT source, code, received_at, message_id, body FROM dropped WHERE message_id = ? ORDER BY id"
-ADD = "INSERT INTO dropped (id, source, code, received_at, message_id, body) VALUES (?, ?, ?, ?, ?, ?)"
-CUT = "DELETE FROM dropped WHERE source = ? AND id <= ?"
+FIND_DUPLICATES = "SELECT source, received_at, message_id, body FROM duplicate WHERE message_id = ? ORDER BY id"
 COUNT = """
     INSERT INTO dropped_count (source, code, n) VALUES (?, ?, ?)
     ON CONFLICT (source, code) DO UPDATE SET n = n + excluded.n"""
@@ -58,6 +66,15 @@ class Drop(NamedTuple):
     code: str
     received_at: int
     message_id: str | None
+    body: bytes
+
+
+class Duplicate(NamedTuple):
+    """One event whose messageId its source had sent before. `body` is stamped, as that of an accepted event is."""
+
+    source: str
+    received_at: int
+    message_id: str
     body: bytes
 
 
@@ -81,6 +98,60 @@ class _Held:
         return cut
 
 
+class _Table(NamedTuple):
+    """The statements of one table. A row begins with id and source and ends with the body."""
+
+    sizes: str
+    add: str
+    cut: str
+
+
+DROPPED = _Table(
+    sizes="SELECT id, source, length(body) FROM dropped ORDER BY id",
+    add="INSERT INTO dropped (id, source, code, received_at, message_id, body) VALUES (?, ?, ?, ?, ?, ?)",
+    cut="DELETE FROM dropped WHERE source = ? AND id <= ?",
+)
+DUPLICATE = _Table(
+    sizes="SELECT id, source, length(body) FROM duplicate ORDER BY id",
+    add="INSERT INTO duplicate (id, source, received_at, message_id, body) VALUES (?, ?, ?, ?, ?)",
+    cut="DELETE FROM duplicate WHERE source = ? AND id <= ?",
+)
+
+
+class _Ring:
+    """The newest rows of each source in one table; what is there is known without asking."""
+
+    def __init__(self, connection: sqlite3.Connection, table: _Table, *, rows_most: int, bytes_most: int) -> None:
+        self._connection = connection
+        self._table = table
+        self._rows_most = rows_most
+        self._bytes_most = bytes_most
+        self._held: dict[str, _Held] = {}
+        self._last = 0
+
+    def load(self) -> None:
+        """Look what is stored: after a failed write nobody knows."""
+        self._held, self._last = {}, 0
+        for number, source, size in self._connection.execute(self._table.sizes):
+            self._held.setdefault(source, _Held()).add(number, size)
+            self._last = number
+
+    def add(self, events: Iterable[tuple[Any, ...]]) -> None:
+        """Store these, each a row without its id, and drop the oldest beyond the bounds."""
+        for source, own in _by_source(events).items():
+            held = self._held.setdefault(source, _Held())
+            rows = []
+            # A request may hold more than is kept at all.
+            for event in own[-self._rows_most :]:
+                self._last += 1
+                held.add(self._last, len(event[-1]))
+                rows.append((self._last, *event))
+            cut = held.cut(self._rows_most, self._bytes_most)
+            self._connection.executemany(self._table.add, (row for row in rows if row[0] > cut))
+            if cut:
+                self._connection.execute(self._table.cut, (source, cut))
+
+
 class Quarantine:
     """`quarantine.db`, for its one writer: the collector."""
 
@@ -97,23 +168,30 @@ class Quarantine:
         Raises Damaged or Unavailable as `open_database` does.
         """
         self._path = path
-        self._rows_most = rows_most
-        self._bytes_most = bytes_most
         self._body_bytes_most = body_bytes_most
         self._lock = threading.Lock()
         self._connection = open_database(path, MIGRATIONS)
-        self._held: dict[str, _Held] = {}
-        self._last = 0
+        self._dropped = _Ring(self._connection, DROPPED, rows_most=rows_most, bytes_most=bytes_most)
+        self._duplicates = _Ring(self._connection, DUPLICATE, rows_most=rows_most, bytes_most=bytes_most)
         self._stale = True
+        self._synced = True
 
-    def add(self, drops: Sequence[Drop]) -> None:
-        """Count these drops and keep the newest; durable on return. Raises Unavailable where it cannot write."""
+    def add(self, drops: Sequence[Drop], duplicates: Sequence[Duplicate] = ()) -> None:
+        """Count these drops and keep the newest, and the newest duplicates. Raises Unavailable where it cannot write.
+
+        Durable on return where there are drops; duplicates alone are not waited for: a power failure may forget them.
+        """
         with self._lock, sqlite_errors(self._path):
             if self._stale:
-                self._load()
+                self._dropped.load()
+                self._duplicates.load()
             self._stale = True
+            self._sync(bool(drops))
             with transaction(self._connection):
-                self._store(drops)
+                tally = Counter((drop.source, drop.code) for drop in drops)
+                self._connection.executemany(COUNT, ((*key, n) for key, n in tally.items()))
+                self._dropped.add(_cut(drop, self._body_bytes_most) for drop in drops)
+                self._duplicates.add(_cut(duplicate, self._body_bytes_most) for duplicate in duplicates)
             self._stale = False
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -131,6 +209,11 @@ class Quarantine:
         with self._lock, sqlite_errors(self._path):
             return _drops(self._connection.execute(FIND, (message_id,)))
 
+    def find_duplicates(self, message_id: str) -> list[Duplicate]:
+        """The duplicates that are still kept with this messageId, in order of arrival."""
+        with self._lock, sqlite_errors(self._path):
+            return _duplicates(self._connection.execute(FIND_DUPLICATES, (message_id,)))
+
     def close(self) -> None:
         """Close the file; calling it again does nothing."""
         with self._lock:
@@ -144,31 +227,10 @@ class Quarantine:
     ) -> None:
         self.close()
 
-    def _load(self) -> None:
-        # What is held in memory must be what is stored: after a failed write nobody knows.
-        self._held = {}
-        self._last = 0
-        for number, source, size in self._connection.execute(READ_SIZES):
-            self._held.setdefault(source, _Held()).add(number, size)
-            self._last = number
-        self._stale = False
-
-    def _store(self, drops: Sequence[Drop]) -> None:
-        tally = Counter((drop.source, drop.code) for drop in drops)
-        self._connection.executemany(COUNT, ((*key, n) for key, n in tally.items()))
-        for source, own in _by_source(drops).items():
-            held = self._held.setdefault(source, _Held())
-            rows = []
-            # A request may drop more than is kept at all.
-            for drop in own[-self._rows_most :]:
-                self._last += 1
-                row = _row(self._last, drop, self._body_bytes_most)
-                held.add(self._last, len(row[-1]))
-                rows.append(row)
-            cut = held.cut(self._rows_most, self._bytes_most)
-            self._connection.executemany(ADD, (row for row in rows if row[0] > cut))
-            if cut:
-                self._connection.execute(CUT, (source, cut))
+    def _sync(self, wanted: bool) -> None:
+        if self._synced != wanted:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
+            self._synced = wanted
 
 
 class QuarantineReader:
@@ -194,6 +256,11 @@ class QuarantineReader:
         with sqlite_errors(self._path):
             return _drops(self._connection.execute(FIND, (message_id,)))
 
+    def find_duplicates(self, message_id: str) -> list[Duplicate]:
+        """As `Quarantine.find_duplicates`."""
+        with sqlite_errors(self._path):
+            return _duplicates(self._connection.execute(FIND_DUPLICATES, (message_id,)))
+
     def close(self) -> None:
         """Close the file; calling it again does nothing."""
         self._connection.close()
@@ -207,18 +274,21 @@ class QuarantineReader:
         self.close()
 
 
-_Row = tuple[int, str, str, int, str | None, bytes]
+_Event = TypeVar("_Event", Drop, Duplicate)
 
 
-def _row(number: int, drop: Drop, body_bytes_most: int) -> _Row:
-    message_id = None if drop.message_id is None else drop.message_id[:MESSAGE_ID_MOST]
-    return (number, drop.source, drop.code, drop.received_at, message_id, drop.body[:body_bytes_most])
+def _cut(event: _Event, body_bytes_most: int) -> _Event:
+    """The event without what is too long to be kept."""
+    message_id = event.message_id
+    if message_id is not None and len(message_id) > MESSAGE_ID_MOST:
+        event = event._replace(message_id=message_id[:MESSAGE_ID_MOST])
+    return event if len(event.body) <= body_bytes_most else event._replace(body=event.body[:body_bytes_most])
 
 
-def _by_source(drops: Iterable[Drop]) -> dict[str, list[Drop]]:
-    found: dict[str, list[Drop]] = {}
-    for drop in drops:
-        found.setdefault(drop.source, []).append(drop)
+def _by_source(events: Iterable[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for event in events:
+        found.setdefault(event[0], []).append(event)
     return found
 
 
@@ -230,6 +300,10 @@ def _newest(connection: sqlite3.Connection, source: str | None, limit: int) -> s
 
 def _drops(rows: Iterable[tuple[str, str, int, str | None, bytes]]) -> list[Drop]:
     return [Drop(*row) for row in rows]
+
+
+def _duplicates(rows: Iterable[tuple[str, int, str, bytes]]) -> list[Duplicate]:
+    return [Duplicate(*row) for row in rows]
 
 
 def _counts(rows: Iterable[tuple[str, str, int]]) -> dict[str, dict[str, int]]:
