@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -33,7 +34,9 @@ class StoppedClock:
 
 SLUGS = st.sampled_from(["one", "two", "three"])
 NAMES = st.text("aä\"'#: {}[]-0", min_size=1, max_size=6).filter(str.strip)
-SECRET_TEXTS = st.text("abcdefXYZ019$!{", min_size=3, max_size=8).map(lambda text: f"hunter2{text}".replace("${", "$"))
+SECRET_TEXTS = st.text("abcdefXYZ019$!{", min_size=3, max_size=8).map(
+    lambda text: "hunter2" + re.sub(r"\$\{+", "$", text)
+)
 HOOKS = (["https://example.com/${PATH}"], ["https://example.com/a", "http://b"])
 
 
