@@ -108,6 +108,13 @@ def test_the_masker_knows_every_secret_and_nothing_else(store, secrets, read_end
     assert destinations.masker(row, secrets, {}).mask_text("key-of-environ") == "key-of-environ"
 
 
+def test_a_masker_also_knows_the_secrets_of_other_settings_and_masks_the_longest_first(store, secrets, read_ends):
+    former = destinations.create(store, planhat(apiKey="hunter2hunter2-and-more"), secrets, read_ends)
+    row = destinations.change(store, "planhat", secrets, {}, settings={"apiKey": "hunter2hunter2"})
+    masker = destinations.masker(row, secrets, {}, former.settings)
+    assert masker.mask_text("hunter2hunter2-and-more hunter2hunter2") == "*** ***"
+
+
 def test_the_pace_is_off_until_a_rate_is_set_whatever_the_kind_suggests(store, secrets, read_ends):
     row = destinations.create(store, planhat(), secrets, read_ends)
     assert find_kind("planhat").max_rate is not None

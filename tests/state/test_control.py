@@ -32,6 +32,16 @@ class StoppedClock:
         return 1_700_000_000_000
 
 
+class SetClock:
+    """A clock that stands where it was set."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now = now_ms
+
+    def now_ms(self) -> int:
+        return self.now
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "control.db"
@@ -135,25 +145,55 @@ def test_a_source_with_destinations_cannot_be_deleted(store):
     assert store.snapshot().source("website") == WEBSITE
 
 
-def test_other_settings_get_the_next_version_and_the_former_stay_readable(store):
+def test_other_settings_get_the_next_version(store):
     row = add_hook(store)
     with store.change() as change:
         changed = change.put_destination(replace(row, settings={"url": "y"}))
         same = change.put_destination(replace(changed, name="Renamed"))
     assert (row.settings_version, changed.settings_version, same.settings_version) == (1, 2, 2)
     assert store.snapshot().destination("hook") == same
-    assert store.settings_at(row.id, 1) == {"url": "x"}
-    assert store.settings_at(row.id, 2) == {"url": "y"}
-    assert store.settings_at(row.id, 3) is None
 
 
-def test_former_settings_are_bounded(store):
-    row = add_hook(store)
-    with store.change() as change:
-        for number in range(SETTINGS_KEPT + 5):
-            row = change.put_destination(replace(row, settings={"url": str(number)}))
-    assert store.settings_at(row.id, row.settings_version - SETTINGS_KEPT) is not None
-    assert store.settings_at(row.id, row.settings_version - SETTINGS_KEPT - 1) is None
+def test_settings_are_found_by_the_time_at_which_they_held(path):
+    clock = SetClock(1_000)
+    with ControlStore(path, clock) as store:
+        row = add_hook(store)
+        for clock.now, url in ((2_000, "y"), (3_000, "z")):
+            with store.change() as change:
+                row = change.put_destination(replace(row, settings={"url": url}))
+        found = {time: store.settings_at(row.id, time) for time in (999, 1_000, 1_999, 2_000, 9_999)}
+    assert found == {
+        999: None, 1_000: (1, {"url": "x"}), 1_999: (1, {"url": "x"}),
+        2_000: (2, {"url": "y"}), 9_999: (3, {"url": "z"}),
+    }  # fmt: skip
+
+
+def test_former_settings_are_bounded(path):
+    clock = SetClock(0)
+    with ControlStore(path, clock) as store:
+        row = add_hook(store)
+        for clock.now in range(1, SETTINGS_KEPT + 6):
+            with store.change() as change:
+                row = change.put_destination(replace(row, settings={"url": str(clock.now)}))
+        assert store.settings_at(row.id, 5) == (6, {"url": "5"})
+        assert store.settings_at(row.id, 4) is None
+
+
+def test_settings_of_before_their_times_were_kept_held_until_they_were_changed(path):
+    old = sqlite3.connect(path)
+    old.executescript(MIGRATIONS[0])
+    old.executescript("""
+        INSERT INTO source VALUES ('website', 'Website', 1, 0);
+        INSERT INTO destination VALUES (1, 'hook', 'Hook', 'website', 'webhook', 1, 2, 0, '{}', NULL, 50);
+        INSERT INTO destination_settings VALUES (1, 1, '{"url":"x"}'), (1, 2, '{"url":"y"}');
+        PRAGMA user_version = 1;
+    """)
+    old.close()
+    with ControlStore(path, SetClock(1_000)) as store:
+        with store.change() as change:
+            change.put_destination(replace(change.control().destinations[0], settings={"url": "z"}))
+        assert store.settings_at(1, 999) == (2, {"url": "y"})
+        assert store.settings_at(1, 1_000) == (3, {"url": "z"})
 
 
 def test_jobs_go_with_their_destination_and_are_bounded(store):

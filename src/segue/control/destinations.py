@@ -233,11 +233,17 @@ def open_settings(row: DestinationRow, secrets: Secrets, environ: Mapping[str, s
     return _checked(kind, _resolved(values, environ, "settings"), _secret_texts(kind, values, environ), "settings")
 
 
-def masker(row: DestinationRow, secrets: Secrets, environ: Mapping[str, str]) -> Masker:
-    """What masks this destination's secrets. A secret that cannot be read now needs no mask: it is not sent."""
+def masker(row: DestinationRow, secrets: Secrets, environ: Mapping[str, str], *others: Mapping[str, Any]) -> Masker:
+    """What masks this destination's secrets, and those of `others`: settings that it was stored with before or after.
+
+    A secret that cannot be read now needs no mask: it is not sent.
+    """
     kind = find_kind(row.kind)
-    values = {name: unsealed_value(stored, secrets) for name, stored in row.settings.items()}
-    return Masker(_secret_texts(kind, values, environ))
+    texts: list[str] = []
+    for settings in (row.settings, *others):
+        values = {name: unsealed_value(stored, secrets) for name, stored in settings.items()}
+        texts += _secret_texts(kind, values, environ)
+    return Masker(texts)
 
 
 def _check(kind: Destination, values: Mapping[str, Value], environ: Mapping[str, str], field: str) -> None:

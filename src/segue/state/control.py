@@ -131,6 +131,7 @@ MIGRATIONS = (
         created_at INTEGER NOT NULL, spec TEXT NOT NULL, cancelled INTEGER NOT NULL
     ) STRICT;
     """,
+    "ALTER TABLE destination_settings ADD COLUMN since INTEGER NOT NULL DEFAULT 0;",
 )
 
 READ_WORKSPACE = "SELECT version, slug, name, strict_keys FROM workspace"
@@ -144,6 +145,9 @@ READ_DESTINATIONS = """
     FROM destination d JOIN destination_settings s ON s.destination = d.id AND s.version = d.settings_version
     ORDER BY d.id"""
 READ_SETTINGS = "SELECT settings FROM destination_settings WHERE destination = ? AND version = ?"
+READ_SETTINGS_AT = """
+    SELECT version, settings FROM destination_settings WHERE destination = ? AND since <= ?
+    ORDER BY version DESC LIMIT 1"""
 READ_JOBS = "SELECT id, kind, destination, created_at, spec, cancelled FROM job ORDER BY id"
 
 RAISE_VERSION = "UPDATE workspace SET version = version + 1"
@@ -165,7 +169,7 @@ PUT_DESTINATION = """
     UPDATE destination
     SET slug = ?, name = ?, enabled = ?, settings_version = ?, max_rate = ?, max_concurrency = ?
     WHERE id = ?"""
-ADD_SETTINGS = "INSERT INTO destination_settings (destination, version, settings) VALUES (?, ?, ?)"
+ADD_SETTINGS = "INSERT INTO destination_settings (destination, version, settings, since) VALUES (?, ?, ?, ?)"
 CUT_SETTINGS = "DELETE FROM destination_settings WHERE destination = ? AND version < ?"
 DROP_DESTINATION = "DELETE FROM destination WHERE id = ?"
 ADD_JOB = "INSERT INTO job (kind, destination, created_at, spec, cancelled) VALUES (?, ?, ?, ?, 0)"
@@ -213,7 +217,7 @@ class Change:
             ADD_DESTINATION, row.slug, row.name, row.source, row.kind, row.enabled, row.offset,
             _json(row.ordinals), row.max_rate, row.max_concurrency,
         )  # fmt: skip
-        self._write(ADD_SETTINGS, number, 1, _json(row.settings))
+        self._write(ADD_SETTINGS, number, 1, _json(row.settings), self._clock.now_ms())
         return msgspec.structs.replace(row, id=number, settings_version=1)
 
     def put_destination(self, row: DestinationRow) -> DestinationRow:
@@ -225,7 +229,7 @@ class Change:
         stored = self._connection.execute(READ_SETTINGS, (row.id, version)).fetchone()
         if stored != (settings,):
             version += 1
-            self._write(ADD_SETTINGS, row.id, version, settings)
+            self._write(ADD_SETTINGS, row.id, version, settings, self._clock.now_ms())
             self._write(CUT_SETTINGS, row.id, version - SETTINGS_KEPT)
         self._write(
             PUT_DESTINATION,
@@ -288,10 +292,10 @@ class ControlStore:
         value = self._one(READ_APPLIED)[0]
         return None if value is None else str(value)
 
-    def settings_at(self, destination: int, version: int) -> dict[str, Any] | None:
-        """The stored settings that a destination had as `version`; None where they are no longer kept."""
-        found = self._one(READ_SETTINGS, destination, version)
-        return None if found is None else msgspec.json.decode(found[0], type=dict[str, Any])
+    def settings_at(self, destination: int, time_ms: int) -> tuple[int, dict[str, Any]] | None:
+        """The version and the stored settings that a destination had at that time; None where they are not kept."""
+        found = self._one(READ_SETTINGS_AT, destination, time_ms)
+        return None if found is None else (found[0], msgspec.json.decode(found[1], type=dict[str, Any]))
 
     @contextmanager
     def change(self) -> Iterator[Change]:
