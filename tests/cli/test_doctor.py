@@ -55,7 +55,7 @@ def test_where_all_is_well_it_says_so(instance):
         "the collector runs",
         "the worker runs",
         f"{instance.url} takes events",
-        "the log holds 1 events, offsets 0 to 1",
+        "the log holds 1 event, offsets 0 to 1",
         "good: lag 0, retrying 0",
         "off (switched off): lag 0, retrying 0",
     ):

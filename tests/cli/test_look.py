@@ -137,7 +137,7 @@ def test_status_for_people_fits_a_terminal_and_says_what_needs_attention(rig):
         "! unset stands still: settings.apiKey: the environment variable POINTILLIST_KEY_OF_NOBODY is not set",
     ):
         assert line in notes.splitlines()
-    assert "! 1 events came with a write key that no source has" in notes
+    assert "! 1 event came with a write key that no source has" in notes
     assert "unknown_source" in segue(*hint_in(notes, "tail").split()[1:]).out
 
 

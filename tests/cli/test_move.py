@@ -80,7 +80,7 @@ def test_a_dry_run_counts_what_the_filter_names_and_sends_nothing(rig, words, ma
     counted = rig.call("replay", "plotline", *words, "--dry-run", "--json").json
     assert (counted["matched"], counted["send"], counted["filtered"]) == (matched, send, matched - send)
     text = rig.call("replay", "plotline", *words, "--dry-run").out
-    assert text.startswith(f"{send} of {matched} events would be sent to plotline")
+    assert text.startswith(f"{send} of {matched} event{'' if matched == 1 else 's'} would be sent to plotline")
     assert len(rig.calls("plotline")) == before
 
 
@@ -108,7 +108,7 @@ def test_without_a_terminal_nothing_is_sent_unless_yes_is_said(rig):
 
 
 def test_where_there_is_nothing_to_send_nothing_is_asked(rig):
-    assert rig.call("replay", "plotline", "--type", "page").out.startswith("0 of 1 events would be sent")
+    assert rig.call("replay", "plotline", "--type", "page").out.startswith("0 of 1 event would be sent")
     assert rig.call("replay", "plotline", "--type", "page", "--json").json["send"] == 0
 
 
@@ -116,7 +116,7 @@ def test_a_replay_keeps_the_message_ids_and_stays_outside_the_balance(rig):
     before, calls = rig.instance.destination("plotline"), len(rig.calls("plotline"))
     said = rig.call("replay", "plotline", "--event", "Wanted", "--yes")
     assert (said.code, said.err) == (0, "")
-    assert said.out.splitlines()[-1] == "5 delivered, 0 refused, 0 wait for a retry"
+    assert said.out.splitlines()[-1] == "5 delivered, 0 refused, 0 waiting for a retry"
     wanted = [event["messageId"] for event in rig.sent if event["event"] == "Wanted"]
     assert sorted(rig.calls("plotline")[calls:]) == sorted(wanted)
     assert rig.instance.destination("plotline") == before
@@ -156,9 +156,14 @@ def test_ctrl_c_leaves_a_replay_running_and_says_how_it_is_stopped(rig):
         said = running.interrupted()
     assert said.code == 130
     stop = hint_in(said.err, "replay")
+    (shown,) = rig.call("status", "--json").json["replays"]
+    assert (shown["kind"], shown["destination"], shown["state"]) == ("replay", "plotline", "running")
+    (line,) = [line for line in rig.call("status").out.splitlines() if line.startswith("plotline: replay ")]
+    assert hint_in(line, "replay").partition("replay ")[2] == stop.partition("replay ")[2]
     assert "replay plotline --cancel " in stop and stop.endswith(f"--data {rig.instance.data}")
     words = stop.partition("replay ")[2].split()
     assert "takes in no more events" in segue("replay", *words).out
+    until(lambda: rig.call("status", "--json").json["replays"] == [], "what was on its way has ended")
     rig.apply("plotline", max_rate=None)
     assert rig.call("replay", "plotline", "--cancel", "99").line == "--cancel: there is no replay 99 to plotline"
 
@@ -187,7 +192,7 @@ def test_a_redrive_takes_back_what_its_reason_or_message_id_names_and_the_balanc
     before = instance.destination("pointillist")
 
     said = rig.call("redrive", "pointillist", "--message-id", events[0]["messageId"])
-    assert said.out == "1 events are on their way again\n"
+    assert said.out == "1 event is on its way again\n"
     instance.settled("pointillist")
     assert instance.destination("pointillist")["refused"] == {"BAD_REQUEST": 2, "NOT_FOUND": 3}
     done = rig.call("redrive", "pointillist", "--reason", "NOT_FOUND", "--json").json

@@ -37,6 +37,10 @@ STATUS: dict[str, str] = {
     "sources": "One entry for each source.",
     "destinations": "One entry for each destination.",
     "unknown_keys": "What came with a write key that no source has: `dropped` as of a source. Ours.",
+    "replays": "One entry for each replay that is not over, with its numbers as of `segue replay --json`, and each redrive that the worker has not taken up. Ours.",
+    "job": "Of a replay: its number.",
+    "state": 'Of a replay: `"waiting"` until the worker takes it up, then `"running"`; `"cancelled"` while something of it is on its way.',
+    "destination": "The slug of the destination that it goes to.",
     "stages": "What reads the log, each with its `name` and the largest `lag` in it.",
     "name": "The stage.",
     "slug": "The slug of the source or the destination.",
@@ -168,11 +172,13 @@ def sample_status() -> dict[str, Any]:
         retrying=10,
     )
     ends = Ends(106, {"website": (106, 2)})
-    return status.status(control, {1: state}, ends, {"website": {"id_not_string": 1}}, is_sandbox={1: False})
+    return status.status(
+        control, {1: state}, ends, {"website": {"id_not_string": 1}}, is_sandbox={1: False}, replays={}
+    )
 
 
 # Internal to the code of the forms: keys of a replay's numbers, which are another command's.
-_OF_PROGRESS = frozenset({"state", "read", "end", "matched"})
+_OF_PROGRESS = frozenset({"read", "end", "matched"})
 
 
 def fields_of(*modules: Any) -> set[str]:

@@ -62,6 +62,7 @@ def replay(
 
     It goes beside the live events, at half their rate at most, and outside their balance.
     """
+    from segue.control.units import counted
     from segue.wiring.clock import SystemClock
     from segue.wiring.moving import count_replay, spec_between
     from segue.wiring.views import open_views
@@ -76,15 +77,15 @@ def replay(
     with _named_by_option(), open_views(instance, SystemClock()) as views:
         chosen = {"types": types, "events": events, "message_ids": message_ids}
         spec = spec_between(begin, end, SystemClock().now_ms(), **chosen)
-        counted = count_replay(views, destination, spec, settings)
-        nothing_more = dry_run or not counted["send"]
+        found = count_replay(views, destination, spec, settings)
+        nothing_more = dry_run or not found["send"]
         if not as_json:
-            click.echo(f"{counted['send']} of {counted['matched']} events would be sent to {destination}"
-                       f" ({counted['filtered']} are filtered; {counted['read']} were read)")  # fmt: skip
+            click.echo(f"{found['send']} of {counted(found['matched'], 'event')} would be sent to {destination}"
+                       f" (filtered: {found['filtered']}, read: {found['read']})")  # fmt: skip
         elif nothing_more:
-            click.echo(json.dumps(counted))
+            click.echo(json.dumps(found))
         if not nothing_more and (yes or _agreed()):
-            _replay(instance, views, destination, spec, counted["send"], as_json)
+            _replay(instance, views, destination, spec, found["send"], as_json)
 
 
 @segue.command()
@@ -102,6 +103,7 @@ def redrive(
     """
     from segue.control.jobs import JobSpec, create_redrive
     from segue.control.poke import poke
+    from segue.control.units import counted
     from segue.wiring.clock import SystemClock
     from segue.wiring.moving import last_of, progress_of
     from segue.wiring.views import open_views
@@ -116,7 +118,7 @@ def redrive(
     if as_json:
         click.echo(json.dumps(found | {"job": job.id}))
     elif found["matched"]:
-        click.echo(f"{found['matched']} events are on their way again")
+        click.echo(counted(found["matched"], "event is on its way again", "events are on their way again"))
     else:
         click.echo(f"nothing to send: {destination} has no such dead letters")
 
@@ -188,7 +190,7 @@ def _replay(
     if as_json:
         click.echo(json.dumps(last | {"job": job.id}))
     else:
-        click.echo(f"{last['delivered']} delivered, {last['refused']} refused, {last['retrying']} wait for a retry")
+        click.echo(f"{last['delivered']} delivered, {last['refused']} refused, {last['retrying']} waiting for a retry")
 
 
 def _shown(states: Iterator[dict[str, Any]], expected: int) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ in each answer accepted = delivered + filtered + refused + retrying + lag, also 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from segue.log import Ends
@@ -21,6 +21,7 @@ def status(
     dropped: Mapping[str, Mapping[str, int]],
     *,
     is_sandbox: Mapping[int, bool],
+    replays: Mapping[int, ReplayState],
 ) -> dict[str, Any]:
     """The object that `segue status --json` prints. The arguments must have been read in this order."""
     destinations = [
@@ -31,6 +32,7 @@ def status(
         "sources": [_source(row.slug, ends, dropped) for row in control.sources],
         "unknown_keys": {"dropped": dict(sorted(dropped.get("", {}).items()))},
         "destinations": destinations,
+        "replays": list(_replays(control, replays)),
         "stages": [{"name": "deliver", "lag": max((entry["lag"] for entry in destinations), default=0)}],
     }
 
@@ -58,6 +60,17 @@ def progress(replay: ReplayState) -> dict[str, Any]:
         "refused": replay.refused,
         "retrying": replay.retrying,
     }
+
+
+def _replays(control: Control, states: Mapping[int, ReplayState]) -> Iterator[dict[str, Any]]:
+    """What is left of every job; of a redrive that is taken up nothing is, for its events count as retrying again."""
+    slugs = {row.id: row.slug for row in control.destinations}
+    for job in control.jobs:
+        state = states.get(job.id)
+        is_left = not job.cancelled if state is None else job.kind == "replay" and not state.is_over
+        if is_left:
+            numbers = {"state": "waiting"} if state is None else progress(state)
+            yield {"job": job.id, "kind": job.kind, "destination": slugs[job.destination], **numbers}
 
 
 def _source(slug: str, ends: Ends, dropped: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:

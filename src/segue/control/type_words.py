@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from segue.control.units import counted
 from segue.destinations._partner import ENDPOINT_PATTERN
 
 NAMES = {
@@ -41,8 +42,8 @@ def plain_words(message: str) -> str:
         return next(known, "does not have the form that is asked for")
     length = _LENGTH.fullmatch(message)
     if length:
-        unit = "characters" if length[1] == "str" else "entries"
-        return f"must have {_BOUNDS[length[2]]} {length[3]} {unit}"
+        unit = ("character", "characters") if length[1] == "str" else ("entry", "entries")
+        return f"must have {_BOUNDS[length[2]]} {counted(int(length[3]), *unit)}"
     bound = _RANGE.fullmatch(message)
     return f"must be {_BOUNDS[bound[1]]} {bound[2]}" if bound else message[:1].lower() + message[1:]
 

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `7d`, `512MB`.
+"""Durations, sizes and counts as people write them: `7d`, `512MB`, `1 event`.
 
 Rule: a number never stands without its unit; what is printed can be read back.
 """
@@ -16,6 +16,11 @@ _DURATION = re.compile(r"(?:\d{1,12}(?:ms|[smhdw]))+", re.ASCII)
 _DURATION_PIECE = re.compile(r"(\d+)(ms|[smhdw])", re.ASCII)
 _SIZE_UNITS = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 _SIZE = re.compile(r"(\d{1,9}) ?([KMGT]?B)", re.ASCII)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 event`, `2 events`; `many` where it is not `one` with an s."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def duration_ms(text: str, field: str) -> int:

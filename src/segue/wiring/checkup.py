@@ -19,7 +19,7 @@ from functools import partial
 from msgspec import Struct
 
 from segue.control.destinations import open_settings
-from segue.control.units import size_text
+from segue.control.units import counted, size_text
 from segue.core.errors import SegueError
 from segue.settings import Settings
 from segue.wiring.clock import SystemClock
@@ -109,7 +109,7 @@ def _log(views: Views, _settings: Settings) -> Iterator[Finding]:
     start = views.log.start(0)
     if ends.offset > start:
         views.log.read(0, ends.offset - 1, 1)
-    yield Finding(True, f"the log holds {ends.offset - start} events, offsets {start} to {ends.offset}")
+    yield Finding(True, f"the log holds {counted(ends.offset - start, 'event')}, offsets {start} to {ends.offset}")
 
 
 def _destinations(views: Views, settings: Settings) -> Iterator[Finding]:

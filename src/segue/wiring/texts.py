@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from segue.control.units import counted
+
 Paste = Callable[..., str]
 """Words of a command as a line that can be pasted: `hints.pasteable` of the instance."""
 
@@ -65,7 +67,7 @@ def status_lines(status: dict[str, Any], paste: Paste, *, running: bool) -> list
         for entry in status["destinations"]
     ]
     lines = [*table(SOURCE_COLUMNS, sources), "", *table(DESTINATION_COLUMNS, destinations)]
-    notes = [*_reasons(status), *_attention(status, paste, running=running)]
+    notes = [*_reasons(status), *_replays(status, paste), *_attention(status, paste, running=running)]
     return [*lines, "", *notes] if notes else lines
 
 
@@ -80,6 +82,19 @@ def _reasons(status: dict[str, Any]) -> Iterator[str]:
     on_sandbox = [entry["slug"] for entry in status["destinations"] if entry["sandbox"]]
     if on_sandbox:
         yield f"on this instance's own sandboxes: {', '.join(on_sandbox)}"
+
+
+def _replays(status: dict[str, Any], paste: Paste) -> Iterator[str]:
+    for job in status["replays"]:
+        slug, what = job["destination"], f"{job['kind']} {job['job']}"
+        if job["state"] == "waiting":
+            yield f"{slug}: {what} has not begun"
+            continue
+        numbers = [f"{job[name]} {name}" for name in ("delivered", "filtered", "refused", "retrying") if job[name]]
+        told = f"{slug}: {what} {'ends' if job['state'] == 'cancelled' else 'runs'}"
+        told += f", at offset {job['read']} of {job['end']}: {', '.join(numbers) or 'nothing sent yet'}"
+        stop = f"; stop it with `{paste('replay', slug, '--cancel', str(job['job']))}`"
+        yield told + (stop if job["state"] == "running" else "")
 
 
 def _counts(reasons: dict[str, int]) -> str:
@@ -104,7 +119,7 @@ def _attention(status: dict[str, Any], paste: Paste, *, running: bool) -> Iterat
         yield f"! there is no source yet: describe one in a FILE, then `{paste('apply', 'FILE')}`"
     strangers = status["unknown_keys"]["dropped"]
     if strangers:
-        told = f"! {sum(strangers.values())} events came with a write key that no source has"
+        told = f"! {counted(sum(strangers.values()), 'event')} came with a write key that no source has"
         yield f"{told}; the newest are in `{paste('tail', '--no-follow')}`"
     for entry in status["destinations"]:
         yield from (f"! {line}" for line in trouble(entry, paste))
@@ -129,6 +144,8 @@ def explain_lines(event: dict[str, Any], paste: Paste) -> list[str]:
     lines = [f"{event['messageId']}  {event['outcome']}, from {source} at {event['receivedAt']}"]
     if event.get("reason"):
         lines.append(f"  reason: {event['reason']} - {meaning(event['reason'])}")
+    if event["outcome"] == "duplicate":
+        lines.append("  its messageId had come within dedup.window before: it went to nobody")
     shown = event["event"]
     lines.append("  " + (shown if isinstance(shown, str) else bytes(shown).decode()))
     for delivery in event["deliveries"]:
@@ -145,9 +162,18 @@ def _delivery_lines(delivery: dict[str, Any], message_id: str, paste: Paste) -> 
     for attempt in delivery["attempts"]:
         yield f"  {attempt['at']}  {attempt['duration_ms']} ms  {_answer(attempt)}"
         yield from _request(attempt.get("request"))
+        if "batch_size" in attempt:
+            yield f"    alone here; it may have gone with others, {attempt['batch_size']} in a request at most"
+        for request in attempt.get("other_requests", ()):
+            yield f"    also {request['method']} {request['url']}"
+        if "other_requests" in attempt:
+            yield "    the answer is that of one of these"
     if "due" in delivery:
         yield f"  next attempt at {delivery['due']}, or when what stands before it is done"
-    if outcome == "refused":
+    if outcome == "refused" and not delivery["attempts"]:
+        again = paste("replay", slug, "--message-id", message_id)
+        yield f"  its attempts are not kept any more; send it again with: {again}"
+    elif outcome == "refused":
         yield f"  send it again with: {paste('redrive', slug, '--message-id', message_id)}"
     elif delivery.get("reason") == "DESTINATION_DISABLED":
         yield f"  send it now with: {paste('replay', slug, '--message-id', message_id)}"

@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
+from segue.control.destinations import masker
 from segue.control.explain import explain
 from segue.control.secrets import Secrets
 from segue.control.status import status
@@ -53,15 +57,22 @@ class Views:
         states = self.state.destinations()
         ends = self.log.ends()
         sandboxes = {row.id: self.is_on_sandbox(row) for row in control.destinations}
-        return status(control, states, ends, self.quarantine.counts(), is_sandbox=sandboxes)
+        dropped, replays = self.quarantine.counts(), self.state.replays()
+        return status(control, states, ends, dropped, is_sandbox=sandboxes, replays=replays)
 
     def explain(self, message_id: str, secrets: Secrets) -> list[dict[str, Any]]:
         """What became of every event of this messageId."""
         control: Control = self.control.snapshot()
-        plans: dict[int, Plan] = {}
+        plans: dict[tuple[int, int], Plan] = {}
 
-        def planned(row: DestinationRow) -> Plan:
-            return plans.setdefault(row.id, plan_of(row, secrets))
+        def plan_at(row: DestinationRow, time_ms: int | None) -> Plan:
+            held = None if time_ms is None else self.control.settings_at(row.id, time_ms)
+            version, settings = held or (row.settings_version, row.settings)
+            if (row.id, version) not in plans:
+                plan = plan_of(structs.replace(row, settings=settings), secrets)
+                mask = masker(row, secrets, os.environ, settings).mask
+                plans[row.id, version] = replace(plan, mask=mask)
+            return plans[row.id, version]
 
         found = explain(
             message_id,
@@ -69,7 +80,7 @@ class Views:
             log=self.log,
             state=self.state,
             quarantine=self.quarantine,
-            plan_of=planned,
+            plan_at=plan_at,
         )
         on_sandbox = {row.slug for row in control.destinations if self.is_on_sandbox(row)}
         shown = list(found)

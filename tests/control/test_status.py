@@ -1,0 +1,43 @@
+"""Status as numbers: what is left of replays and redrives."""
+
+from __future__ import annotations
+
+import pytest
+
+from segue.control.status import status
+from segue.log import Ends
+from segue.state.control import Control, DestinationRow, JobKind, JobRow, WorkspaceRow
+from segue.state.deliveries import ReplayState
+
+HOOK = DestinationRow(id=7, slug="hook", name="Hook", source="website", kind="webhook", enabled=True)
+
+
+def shown(kind: JobKind, state: ReplayState | None, *, cancelled: bool = False) -> list[dict[str, object]]:
+    job = JobRow(id=3, kind=kind, destination=7, created_at=0, spec={}, cancelled=cancelled)
+    control = Control(version=1, workspace=WorkspaceRow(slug="demo", name="Demo"), destinations=(HOOK,), jobs=(job,))
+    states = {} if state is None else {3: state}
+    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states)["replays"]
+
+
+def test_a_replay_under_way_is_shown_with_its_numbers() -> None:
+    (entry,) = shown("replay", ReplayState(position=70, end=90, matched=9, delivered=4, refused=2, retrying=1))
+    assert (entry["job"], entry["kind"], entry["destination"], entry["state"]) == (3, "replay", "hook", "running")
+    assert (entry["read"], entry["end"], entry["delivered"], entry["refused"], entry["retrying"]) == (70, 90, 4, 2, 1)
+
+
+@pytest.mark.parametrize("kind", ["replay", "redrive"])
+def test_a_job_that_the_worker_has_not_taken_up_waits_unless_it_is_cancelled(kind: JobKind) -> None:
+    (entry,) = shown(kind, None)
+    assert entry == {"job": 3, "kind": kind, "destination": "hook", "state": "waiting"}
+    assert shown(kind, None, cancelled=True) == []
+
+
+def test_a_cancelled_replay_is_shown_until_what_was_on_its_way_has_ended() -> None:
+    (entry,) = shown("replay", ReplayState(position=9, end=9, retrying=1, state="cancelled"), cancelled=True)
+    assert entry["state"] == "cancelled"
+    assert shown("replay", ReplayState(position=9, end=9, state="cancelled"), cancelled=True) == []
+
+
+def test_what_is_over_is_not_shown() -> None:
+    assert shown("replay", ReplayState(position=90, end=90, matched=9, delivered=9, state="done")) == []
+    assert shown("redrive", ReplayState(position=0, end=0, matched=9, retrying=9, state="done")) == []
