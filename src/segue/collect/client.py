@@ -22,13 +22,12 @@ def client_ip(peer: str | None, headers: Headers, trusted: Networks) -> str | No
     Of `X-Forwarded-For`, each proxy adds the address it saw at the end; so the last one that is not a trusted
     proxy's is the client's.
     """
-    address = _address(peer)
-    if trusted and _is_trusted(address, trusted):
-        for hop in reversed(_forwarded_for(headers)):
-            address = _address(hop)
-            if not _is_trusted(address, trusted):
+    client = peer
+    if trusted and _is_trusted(_address(peer), trusted):
+        for client in reversed(_forwarded_for(headers)):
+            if not _is_trusted(_address(client), trusted):
                 break
-    return str(address) if isinstance(address, IPv4Address) else None
+    return _ipv4(client) if client and len(client) <= _TEXT_MOST else None
 
 
 def client_scheme(peer: str | None, scheme: str, headers: Headers, trusted: Networks) -> str:
@@ -72,6 +71,12 @@ def _read_address(text: str) -> IPv4Address | IPv6Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+@lru_cache(maxsize=4096)
+def _ipv4(text: str) -> str | None:
+    address = _read_address(text)
+    return str(address) if isinstance(address, IPv4Address) else None
 
 
 @lru_cache(maxsize=4096)

@@ -64,7 +64,7 @@ def arrival(
         ip=ip,
         client_side=client_side,
         sent_at=None if sent_at == NULL else sent_at,
-        skew=_skew(received, _moment(sent_at)),
+        skew=None if sent_at == NULL else _skew(received, _moment(sent_at)),
         context=_members(context),
         integrations=_members(integrations),
     )
