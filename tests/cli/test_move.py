@@ -163,8 +163,8 @@ def test_ctrl_c_leaves_a_replay_running_and_says_how_it_is_stopped(rig):
     assert "replay plotline --cancel " in stop and stop.endswith(f"--data {rig.instance.data}")
     words = stop.partition("replay ")[2].split()
     assert "takes in no more events" in segue("replay", *words).out
-    until(lambda: rig.call("status", "--json").json["replays"] == [], "what was on its way has ended")
     rig.apply("plotline", max_rate=None)
+    until(lambda: rig.call("status", "--json").json["replays"] == [], "what was on its way has ended")
     assert rig.call("replay", "plotline", "--cancel", "99").line == "--cancel: there is no replay 99 to plotline"
 
 
