@@ -250,11 +250,27 @@ def test_the_same_message_id_of_two_sources_is_chosen_by_source(rig):
     number = rig.events["twice"]["messageId"]
     said = rig.call("explain", number, "--json")
     assert said.json["source"] == "website"
-    assert said.err == "1 more with this messageId: app (accepted); choose with --source\n"
+    more = "more with this messageId: app (accepted), app (duplicate); see --all and --source"
+    assert said.err == f"2 {more}\n"
     chosen = rig.call("explain", number, "--json", "--source", "app")
-    assert (chosen.json["source"], chosen.json["deliveries"], chosen.err) == ("app", [], "")
+    assert (chosen.json["source"], chosen.json["outcome"], chosen.json["deliveries"]) == ("app", "accepted", [])
+    assert chosen.err == "1 more with this messageId: app (duplicate); see --all and --source\n"
     line = rig.call("explain", number, "--source", "shop").line
-    assert line == f"--source: {number!r} did not come from 'shop', but from: app (accepted), website (accepted)"
+    from_where = "app (accepted), app (duplicate), website (accepted)"
+    assert line == f"--source: {number!r} did not come from 'shop', but from: {from_where}"
+
+
+def test_every_event_of_a_message_id_is_an_object_on_a_line_of_its_own(rig):
+    number = rig.events["twice"]["messageId"]
+    said = succeeded("explain", number, "--json", "--all", "--data", rig.instance.data)
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert [(each["source"], each["outcome"]) for each in found] == [
+        ("website", "accepted"), ("app", "accepted"), ("app", "duplicate"),
+    ]  # fmt: skip
+    assert found[2]["event"]["messageId"] == number and found[2]["deliveries"] == []
+    assert found[2]["receivedAt"] == found[2]["event"]["receivedAt"]
+    for_people = succeeded("explain", number, "--all", "--source", "app", "--data", rig.instance.data).out
+    assert "its messageId had come within dedup.window before" in for_people
 
 
 def test_a_message_id_that_is_not_held_is_one_line(rig):

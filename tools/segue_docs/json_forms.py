@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from segue.control import explain, status
+from segue.control import explain, rebuilt, status
 from segue.deliver import history
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow, SourceRow, WorkspaceRow
@@ -64,8 +64,8 @@ STATUS: dict[str, str] = {
 
 _EXPLAIN = """## segue explain MESSAGE_ID --json {#explain}
 
-One event. Where several events have the messageId (two sources, or one that was dropped and one that was not), the
-first is printed and the others are named on stderr; `--source` chooses.
+One event. Where several have the messageId (two sources, or one that came again, or was dropped), the first is printed,
+accepted ones before the others, and these are named on stderr; `--source` chooses, `--all` prints one object a line.
 
 """
 
@@ -75,10 +75,10 @@ EXPLAIN: dict[str, str] = {
     "receivedAt": "When the collector had it.",
     "outcome": 'Of the event: `"accepted"`, `"duplicate"` or `"dropped"`. Of a delivery: `"delivered"`, `"filtered"`, `"refused"`, `"retrying"` or `"waiting"`.',
     "reason": "The [code](error-codes.md) where there is one; `expired` where it was delivered longer ago than its line is kept.",
-    "event": "The event as the log holds it; a dropped one as it was sent.",
+    "event": "The event as the log holds it; a duplicate as the log would; a dropped one as it was sent.",
     "deliveries": "One entry for each destination that reads the source and was connected by then.",
     "destination": "Its slug.",
-    "attempts": "In order, the newest ten.",
+    "attempts": "In order, the newest ten. None where they are no longer kept.",
     "at": "When the attempt began.",
     "duration_ms": "How long it took.",
     "request": "What was sent, secrets masked.",
@@ -86,7 +86,9 @@ EXPLAIN: dict[str, str] = {
     "url": "Of the request.",
     "headers": "Of the request.",
     "body": "Of the request; of the answer, its first 512 bytes.",
-    "rebuilt": "`true` where the request was not kept but made again from the event.",
+    "rebuilt": "`true` where the request was not kept but made again from the event and the settings of that time (those of today where they are no longer kept).",
+    "other_requests": "Only where an attempt made several (a webhook with several addresses): the others, made again. The answer shown is that of one of them all, a 2xx if there was one. Ours.",
+    "batch_size": "Only beside a request made again with batching on: the most events in one request. This one is shown alone. Ours.",
     "response": "The vendor's answer; in its place `error` where none came.",
     "status": "The vendor's HTTP status.",
     "error": "Why no answer came ([codes](error-codes.md#connection)), or why nothing could be sent.",
@@ -131,7 +133,7 @@ _SAMPLE = {
 
 def page() -> str:
     """The page."""
-    missing = sorted((fields_of(status) - set(STATUS)) | (fields_of(explain, history) - set(EXPLAIN)))
+    missing = sorted((fields_of(status) - set(STATUS)) | (fields_of(explain, rebuilt, history) - set(EXPLAIN)))
     assert not missing, f"fields without words: {missing}"
     return "".join(
         (

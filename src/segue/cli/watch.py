@@ -38,9 +38,10 @@ def status(as_json: bool, data: str | None) -> None:
 @segue.command()
 @click.argument("message_id")
 @click.option("--source", default=None, help="The source, where several have an event of this messageId.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--all", "every", is_flag=True, help="Every event of this messageId, duplicates and dropped ones too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; with --all, one object a line.")
 @data_option
-def explain(message_id: str, source: str | None, as_json: bool, data: str | None) -> None:
+def explain(message_id: str, source: str | None, every: bool, as_json: bool, data: str | None) -> None:
     """Show what became of the event with this messageId.
 
     From the request that brought it to each vendor's answer.
@@ -58,12 +59,11 @@ def explain(message_id: str, source: str | None, as_json: bool, data: str | None
     chosen = [event for event in found if source is None or event["source"] == source]
     if not chosen:
         raise _unknown(message_id, source, found)
-    if as_json:
-        click.echo(msgspec.json.encode(chosen[0]))
-    else:
-        click.echo("\n".join(explain_lines(chosen[0], partial(pasteable, folder=views.instance.folder))))
-    if len(chosen) > 1:
-        click.echo(f"{len(chosen) - 1} more with this messageId: {_told(chosen[1:])}; choose with --source", err=True)
+    paste = partial(pasteable, folder=views.instance.folder)
+    for event in chosen if every else chosen[:1]:
+        click.echo(msgspec.json.encode(event) if as_json else "\n".join(explain_lines(event, paste)))
+    if len(chosen) > 1 and not every:
+        click.echo(f"{len(chosen) - 1} more with this messageId: {_told(chosen[1:])}; see --all and --source", err=True)
 
 
 @segue.command()
@@ -120,7 +120,7 @@ def _unknown(message_id: str, source: str | None, found: list[dict[str, Any]]) -
         return Invalid(f"{message_id!r} did not come from {source!r}, but from: {_told(found)}", field="--source")
     return Invalid(
         f"no event with messageId {message_id!r} is held: it never came, or it is older than log.keep, or it was "
-        "dropped so long ago that newer ones took its place in the quarantine"
+        "dropped, or came again, so long ago that newer ones took its place in the quarantine"
     )
 
 

@@ -1,27 +1,38 @@
 """Explain: what became of one event, from the request that brought it to each vendor's answer.
 
-Rule: what was kept is shown as it was kept; what was not kept is made again from the event and the settings, and says
-`"rebuilt": true`; what is no longer known says `expired`.
+Rule: what was kept is shown as it was kept; what was not kept is made again from the event and the settings of that
+time, and says `"rebuilt": true`; what is no longer known says `expired`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from segue.core.clock import iso
-from segue.core.errors import SegueError
+from segue.control.rebuilt import with_requests
+from segue.core.clock import from_iso, iso
 from segue.core.event import Event, Record
-from segue.deliver.history import decode_history, request_shown, text
+from segue.deliver.history import decode_history, text
 from segue.deliver.plan import Plan
 from segue.log import LogReader
 from segue.state.control import Control, DestinationRow
-from segue.state.deliveries import DeliveredRow, DeliveryReader, DestinationState
-from segue.state.quarantine import Drop, QuarantineReader
+from segue.state.deliveries import DeadLetter, DeliveredRow, DeliveryReader, DestinationState, RetryRow
+from segue.state.quarantine import Drop, Duplicate, QuarantineReader
 
-Plans = Callable[[DestinationRow], Plan]
+PlanAt = Callable[[DestinationRow, int | None], Plan]
+"""The plan of a destination at a time in milliseconds since 1970, as far as that is known; None: that of today."""
+
+
+class _Facts(NamedTuple):
+    """What the state holds of one event at one destination."""
+
+    destination: DestinationState | None
+    finished: tuple[DeliveredRow, bytes] | None
+    retry: RetryRow | None
+    letters: list[DeadLetter]
+    is_disabled: bool
 
 
 def explain(
@@ -31,109 +42,90 @@ def explain(
     log: LogReader,
     state: DeliveryReader,
     quarantine: QuarantineReader,
-    plan_of: Plans,
+    plan_at: PlanAt,
 ) -> Iterator[dict[str, Any]]:
-    """One object for each event of this messageId, as `segue explain --json` prints it: accepted ones, then dropped.
+    """One object for each event of this messageId, as `segue explain --json` prints it: accepted ones, then the others.
 
     `event` is undecoded JSON, to the byte as it is stored; a text where it cannot be read as JSON.
     """
-    states = state.destinations()
-    sources = [row.slug for row in control.sources]
-    for record in log.find(message_id, sources):
+    for record in log.find(message_id, [row.slug for row in control.sources]):
+        rows = [row for row in control.destinations if row.source == record.source and record.offset >= row.offset]
+        facts = _facts(rows, record.offset, state)
         event = Event(record.body)
-        deliveries = (
-            _delivery(row, record, event, states.get(row.id), state, plan_of(row))
-            for row in control.destinations
-            if row.source == record.source and record.offset >= row.offset
-        )
         yield {
             "messageId": message_id,
             "source": record.source,
             "receivedAt": iso(record.received_at),
             "outcome": "accepted",
             "event": msgspec.Raw(record.body),
-            "deliveries": list(deliveries),
+            "deliveries": [
+                {"destination": row.slug} | _delivery(row, record, event, known, plan_at)
+                for row, known in zip(rows, facts, strict=True)
+            ],
         }
-    for drop in quarantine.find(message_id):
-        yield _dropped(message_id, drop)
+    left_out: list[Drop | Duplicate] = [*quarantine.find(message_id), *quarantine.find_duplicates(message_id)]
+    for each in sorted(left_out, key=lambda each: each.received_at):
+        yield _left_out(message_id, each)
 
 
-def _dropped(message_id: str, drop: Drop) -> dict[str, Any]:
-    event: Any = text(drop.body)
+def _left_out(message_id: str, found: Drop | Duplicate) -> dict[str, Any]:
+    """An event that is not in the log: dropped, or there already."""
+    event: Any = text(found.body)
     try:
-        drop.body.decode()  # Raw looks at the grammar alone
-        event = msgspec.json.decode(drop.body, type=msgspec.Raw)
+        found.body.decode()  # Raw looks at the grammar alone
+        event = msgspec.json.decode(found.body, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass  # shown as text
-    return {
-        "messageId": message_id,
-        "source": drop.source,
-        "receivedAt": iso(drop.received_at),
-        "outcome": "dropped",
-        "reason": drop.code,
-        "event": event,
-        "deliveries": [],
-    }
+    shown = {"messageId": message_id, "source": found.source, "receivedAt": iso(found.received_at)}
+    why = {"outcome": "dropped", "reason": found.code} if isinstance(found, Drop) else {"outcome": "duplicate"}
+    return shown | why | {"event": event, "deliveries": []}
 
 
-def _delivery(
-    row: DestinationRow,
-    record: Record,
-    event: Event,
-    destination: DestinationState | None,
-    state: DeliveryReader,
-    plan: Plan,
-) -> dict[str, Any]:
-    shown: dict[str, Any] = {"destination": row.slug}
-    finished = state.delivered(row.id, record.offset)
-    if finished is not None:
-        return shown | {"outcome": "delivered", "attempts": _delivered_attempts(*finished, event, plan)}
-    retry = state.retry_row(row.id, 0, record.offset)
-    if retry is not None:
-        history = decode_history(retry.history)
-        return shown | {
-            "outcome": "retrying",
-            "attempts": _with_requests(history, event, plan),
-            "due": iso(retry.due_at),
-        }
-    for letter in reversed(state.dead_letters_of(row.id, record.offset)):
-        history = decode_history(letter.history)
-        return shown | {
-            "outcome": "refused",
-            "reason": letter.reason,
-            "attempts": _with_requests(history, event, plan),
-        }
+def _facts(rows: list[DestinationRow], offset: int, state: DeliveryReader) -> list[_Facts]:
+    """Of one event at each of these destinations, all as of one commit: an event may be on its way between two."""
+    with state.snapshot():
+        states = state.destinations()
+        return [
+            _Facts(
+                destination=states.get(row.id),
+                finished=state.delivered(row.id, offset),
+                retry=state.retry_row(row.id, 0, offset),
+                letters=state.dead_letters_of(row.id, offset),
+                is_disabled=state.disabled_at(row.id, offset),
+            )
+            for row in rows
+        ]
+
+
+def _delivery(row: DestinationRow, record: Record, event: Event, facts: _Facts, plan_at: PlanAt) -> dict[str, Any]:
+    def shown(attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [with_requests(attempt, event, plan_at(row, from_iso(attempt["at"]))) for attempt in attempts]
+
+    destination = facts.destination
+    if facts.finished is not None:
+        return {"outcome": "delivered", "attempts": shown(_attempts_of(*facts.finished))}
+    if facts.retry is not None:
+        history = decode_history(facts.retry.history)
+        return {"outcome": "retrying", "attempts": shown(history), "due": iso(facts.retry.due_at)}
+    if facts.letters:
+        letter = facts.letters[-1]
+        return {"outcome": "refused", "reason": letter.reason, "attempts": shown(decode_history(letter.history))}
     if destination is None or record.offset >= destination.position or record.offset in destination.unfinished:
-        return shown | {"outcome": "waiting", "attempts": []}
-    if state.disabled_at(row.id, record.offset):
-        return shown | {"outcome": "filtered", "reason": "DESTINATION_DISABLED", "attempts": []}
-    code = plan.decide(event)
+        return {"outcome": "waiting", "attempts": []}
+    if facts.is_disabled:
+        return {"outcome": "filtered", "reason": "DESTINATION_DISABLED", "attempts": []}
+    code = plan_at(row, None).decide(event)
     if code is not None:
-        return shown | {"outcome": "filtered", "reason": code, "attempts": []}
-    return shown | {"outcome": "delivered", "reason": "expired", "attempts": []}
+        return {"outcome": "filtered", "reason": code, "attempts": []}
+    # It was passed, and every other outcome leaves something behind for as long as the log holds the event.
+    return {"outcome": "delivered", "reason": "expired", "attempts": []}
 
 
-def _delivered_attempts(row: DeliveredRow, answer: bytes, event: Event, plan: Plan) -> list[dict[str, Any]]:
-    last: dict[str, Any] = {"at": iso(row.at), "duration_ms": row.duration_ms}
-    last |= _rebuilt(event, plan)
-    last["response"] = {"status": row.status, "body": text(answer)}
-    return [*_with_requests(decode_history(row.history or b""), event, plan), last]
-
-
-def _with_requests(history: list[dict[str, Any]], event: Event, plan: Plan) -> list[dict[str, Any]]:
-    """Attempts whose request was let go get it made again."""
-    return [attempt if "request" in attempt else _rebuilt(event, plan) | attempt for attempt in history]
-
-
-def _rebuilt(event: Event, plan: Plan) -> dict[str, Any]:
-    """The first request of the flow, as it would be made now; nothing where it cannot be made."""
-    if plan.stall:
-        return {}
-    flow = plan.kind.send(plan.settings, event)
-    try:
-        request = next(flow)
-    except (StopIteration, SegueError):
-        return {}
-    finally:
-        flow.close()
-    return {"request": request_shown(request, plan.mask) | {"rebuilt": True}}
+def _attempts_of(row: DeliveredRow, answer: bytes) -> list[dict[str, Any]]:
+    """The attempts of a finished delivery, the last of which went well."""
+    last = {
+        "at": iso(row.at),
+        "duration_ms": row.duration_ms,
+        "response": {"status": row.status, "body": text(answer)},
+    }
+    return [*decode_history(row.history or b""), last]
