@@ -25,7 +25,9 @@ def echo() -> Iterator[Echo]:
 
 @pytest.fixture(scope="module")
 def instance(make_shared: Any, echo: Echo) -> Instance:
-    instance = make_shared(SEGUE_ALLOW_INTERNAL=echo.place)
+    instance = make_shared(
+        SEGUE_ALLOW_INTERNAL=f"{echo.place},127.0.0.1:1", ASTROLABE_KEY_OF_SERVER="demo-astrolabe-key"
+    )
     hook = {"slug": "hook", "source": "website", "kind": "webhook", "enabled": False}
     entries = [
         vendor_entry(instance, "plotline", "website", "good"),
@@ -33,6 +35,7 @@ def instance(make_shared: Any, echo: Echo) -> Instance:
         {**hook, "settings": {"hooks": [f"http://{echo.place}/"], "sharedSecret": SECRET}},
         {**hook, "slug": "closed", "settings": {"hooks": ["http://127.0.0.1:1/"]}},
         {**hook, "slug": "inside", "settings": {"hooks": ["http://10.255.255.1/"]}},
+        vendor_entry(instance, "astrolabe", "website", "servers", apiKey="${ASTROLABE_KEY_OF_SERVER}", enabled=False),
         vendor_entry(instance, "planhat", "website", "unset", apiKey="${PLANHAT_KEY_OF_NOBODY}", enabled=False),
     ]
     instance.file.write_text(workspace_text(entries))
@@ -40,10 +43,9 @@ def instance(make_shared: Any, echo: Echo) -> Instance:
 
 
 @pytest.fixture
-def call(instance: Instance, echo: Echo) -> Any:
+def call(instance: Instance) -> Any:
     def called(*arguments: object, stdin: str | bytes = "", **environ: str) -> Said:
-        found = {"SEGUE_ALLOW_INTERNAL": echo.place, **environ}
-        return segue(*arguments, "--data", instance.data, stdin=stdin, **found)
+        return segue(*arguments, "--data", instance.data, stdin=stdin, **environ)
 
     return called
 
@@ -180,14 +182,14 @@ def test_what_a_vendor_says_back_holds_no_secret(call, echo):
 
 
 def test_a_vendor_that_is_not_there_is_told_as_that(call):
-    said = call("destinations", "test", "closed", SEGUE_ALLOW_INTERNAL="127.0.0.1")
+    said = call("destinations", "test", "closed")
     assert said.code == 1
     assert "  no answer: nothing listens there (ECONNREFUSED)" in said.out
     assert said.out.splitlines()[-1] == "not delivered; a real event would be tried again"
 
 
 def test_an_address_that_is_refused_is_told_with_what_allows_it(call):
-    said = call("destinations", "test", "inside")
+    said = call("destinations", "test", "inside", SEGUE_ALLOW_INTERNAL="10.0.0.0/8")  # of this shell, not the server's
     assert said.code == 1
     assert said.out.splitlines()[-1].startswith("not delivered: ADDRESS_REFUSED. ")
     assert "SEGUE_ALLOW_INTERNAL" in said.out
@@ -197,10 +199,37 @@ def test_settings_that_cannot_be_used_are_one_line(call):
     assert "PLANHAT_KEY_OF_NOBODY is not set" in call("destinations", "test", "unset").line
 
 
-def test_a_destination_is_tested_where_no_server_runs(instance, tmp_path):
+def test_the_running_server_makes_the_call_with_its_own_environment(call):
+    said = call("destinations", "test", "servers")
+    assert said.code == 0, said
+    assert said.out.splitlines()[0] == (
+        "one identify call to Astrolabe, made by the running server, as it would deliver an event"
+    )
+
+
+def test_a_destination_is_tested_from_here_where_no_server_runs(instance, echo, tmp_path):
     file = tmp_path / "file.yaml"
     file.write_text(instance.file.read_text())
-    succeeded("apply", file, "--data", tmp_path / "data")
-    said = segue("destinations", "test", "good", "--data", tmp_path / "data")
+    data = ("--data", tmp_path / "data")
+    succeeded("apply", file, *data)
+    echo.status = 200
+    said = segue("destinations", "test", "hook", *data, SEGUE_ALLOW_INTERNAL=echo.place)
+    assert (said.code, said.out.splitlines()[0]) == (
+        0, "one identify call to Webhooks, made from here, with the environment of this shell: no server runs",
+    )  # fmt: skip
+    said = segue("destinations", "test", "good", *data)
     assert said.code == 1
-    assert "ADDRESS_REFUSED" in said.out  # the sandboxes are this instance's only while it runs
+    assert "ADDRESS_REFUSED" in said.out and "sandboxes" not in said.out  # they are another instance's
+
+
+def test_the_sandboxes_of_an_instance_that_has_ended_are_not_trusted_but_named(make, instance):
+    ended = make()
+    ended.file.write_text(workspace_text([vendor_entry(ended, "plotline", "website", "good")]))
+    ended.start()
+    ended.terminate()
+    said = segue("destinations", "test", "good", "--data", ended.data)
+    assert said.code == 1
+    assert "not delivered: ADDRESS_REFUSED" in said.out
+    start = hint_in(said.out, "up")
+    assert said.out.splitlines()[-1].startswith("it is the address of this instance's sandboxes, which do not run now;")
+    assert start.endswith(f"up --sandbox-port {ended.sandbox_port} --data {ended.data}")

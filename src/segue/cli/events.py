@@ -104,9 +104,12 @@ def disable(slug: str, data: str | None) -> None:
 @click.argument("slug")
 @data_option
 def test_destination(slug: str, data: str | None) -> None:
-    """Make one real call and show the vendor's words."""
+    """Make one real call and show the vendor's words.
+
+    The running server makes it, with its own environment; where none runs, it is made from here.
+    """
     from segue.control.destinations import find_destination
-    from segue.wiring.sending import call_destination
+    from segue.wiring.calling import called
     from segue.wiring.views import secrets_of
 
     settings = settings_of(data)
@@ -114,10 +117,10 @@ def test_destination(slug: str, data: str | None) -> None:
     instance.require()
     with open_control(instance) as store:
         row = find_destination(store.snapshot(), slug)
-    called = call_destination(row, secrets_of(instance, settings), settings, instance.last_address())
-    for line in called.lines:
+    found = called(instance, row, secrets_of(instance, settings), settings)
+    for line in found.lines:
         click.echo(line)
-    if not called.delivered:
+    if not found.delivered:
         sys.exit(1)
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,16 +23,19 @@ from segue.collect.auth import SourceKeys
 from segue.collect.commit import Committer
 from segue.collect.metrics import CollectMetrics
 from segue.collect.server import serve
+from segue.control.destinations import find_destination
 from segue.control.secrets import Secrets
 from segue.control.workspace import apply_if_new
 from segue.control.workspace_file import errors_of, load_workspace, parse_workspace
 from segue.core.clock import Clock
+from segue.core.errors import SegueError
 from segue.log import Ends
 from segue.log.sqlite import SQLiteLogWriter
 from segue.settings import Settings, read_settings
 from segue.state.control import ControlStore
 from segue.state.deliveries import DeliveryWriter
 from segue.state.quarantine import Quarantine
+from segue.wiring.calling import BY_SERVER, Called, call_destination
 from segue.wiring.child import Child
 from segue.wiring.clock import SystemClock
 from segue.wiring.demo import demo_workspace
@@ -44,7 +48,7 @@ from segue.wiring.patience import patiently
 from segue.wiring.ports import listen
 from segue.wiring.socket_server import SocketServer
 from segue.wiring.views import open_views
-from segue.wiring.worker_process import CONTROL, EVENTS
+from segue.wiring.worker_process import CONTROL, EVENTS, policy_of
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json"
@@ -105,9 +109,20 @@ class CollectorParts:
         self.control = stack.enter_context(closing(ControlStore(self.instance.control, clock)))
         self.quarantine = stack.enter_context(closing(Quarantine(self.instance.quarantine)))
         DeliveryWriter(self.instance.state).close()  # the file must be there for those that only read it
-        secrets = Secrets.open(self.instance.folder, settings.secret_key or "")
-        self.applied = apply_workspace(options, self.control, secrets, self.log.ends)
+        self.secrets = Secrets.open(self.instance.folder, settings.secret_key or "")
+        self.applied = apply_workspace(options, self.control, self.secrets, self.log.ends)
         self.views = stack.enter_context(open_views(self.instance, clock))
+
+    async def test(self, slug: str) -> dict[str, Any]:
+        """One call to a destination, as the worker would make it."""
+        try:
+            row = find_destination(self.control.snapshot(), slug)
+            policy = policy_of(self.options, self.settings)
+            called = await call_destination(row, self.secrets, policy, BY_SERVER)
+        except SegueError as error:
+            called = Called(error=str(error))
+        found: dict[str, Any] = msgspec.to_builtins(called)
+        return found
 
 
 @asynccontextmanager
@@ -118,7 +133,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
         parts = CollectorParts(child.options, settings, clock, stack)
         listener = await patiently(lambda: listen(child.options.host, child.options.port))
         metrics, limits = CollectMetrics(), settings.collect.limits()
-        followers = SocketServer(parts.instance.folder, reload=lambda: following.now())
+        followers = SocketServer(parts.instance.folder, reload=lambda: following.now(), test=parts.test)
 
         def appended(_ends: Ends) -> None:
             wake.events()

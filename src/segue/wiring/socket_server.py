@@ -1,7 +1,8 @@
 """The unix socket in the data folder: a word from the command line to the running server.
 
-One line of JSON in, one out: `{"do": "reload"}` reads control again; `{"do": "follow"}` is answered with a line each
-time the log or the quarantine has grown, for `segue tail`.
+One line of JSON in, one out: `{"do": "reload"}` reads control again; `{"do": "test", "destination": SLUG}` makes one
+call to a destination; `{"do": "follow"}` is answered with a line each time the log or the quarantine has grown, for
+`segue tail`.
 
 Rule: the socket lies in a folder of mode 0700, so whoever can speak to it could read the data as well.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,19 @@ from segue.control.poke import SOCKET
 
 LINE_BYTES_MOST = 4_096
 FOLLOWERS_MOST = 20
+TESTS_MOST = 5
+
+Test = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 class SocketServer:
     """Serves the socket of one instance on the running loop."""
 
-    def __init__(self, folder: Path, reload: Callable[[], None]) -> None:
+    def __init__(self, folder: Path, reload: Callable[[], None], test: Test) -> None:
         self._folder = folder
         self._reload = reload
+        self._test = test
+        self._tests = 0
         self._followers: set[asyncio.Event] = set()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -81,12 +87,22 @@ class SocketServer:
             case {"do": "reload"}:
                 self._reload()
                 await _say(writer, {"ok": True})
+            case {"do": "test", "destination": str(slug)} if self._tests < TESTS_MOST:
+                self._tests += 1
+                try:
+                    await _say(writer, await self._test(slug))
+                finally:
+                    self._tests -= 1
+            case {"do": "test", "destination": str()}:
+                await _say(writer, {"error": f"{TESTS_MOST} other tests are under way"})
             case {"do": "follow"} if len(self._followers) < FOLLOWERS_MOST:
                 await self._follow(reader, writer)
             case {"do": "follow"}:
                 await _say(writer, {"error": f"{FOLLOWERS_MOST} others follow already"})
             case _:
-                await _say(writer, {"error": 'say {"do": "reload"} or {"do": "follow"}'})
+                await _say(
+                    writer, {"error": 'say {"do": "reload"}, {"do": "test", "destination": SLUG} or {"do": "follow"}'}
+                )
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         grown = asyncio.Event()
