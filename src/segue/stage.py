@@ -80,6 +80,11 @@ class StageLoop:
         self._closing = False
         self._landed = asyncio.Event()
 
+    @property
+    def halted(self) -> bool:
+        """Whether a commit has failed, and nothing may begin until one succeeds."""
+        return self._halted
+
     def add(self, stage: Stage) -> None:
         """Drive this stage from now on."""
         self._stages.append(stage)

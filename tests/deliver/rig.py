@@ -59,6 +59,7 @@ class Rig:
         self.writer = DeliveryWriter(self.path)
         self.log = Log()
         self.now = BEGIN_MS
+        self.halted = False
         self.limits = limits
         self.plan = Plan(
             **{
@@ -92,6 +93,7 @@ class Rig:
             rows=self.rows,
             answers=Answers(self.reader),
             wake=self._wake,
+            halted=lambda: self.halted,
             limits=self.limits,
         )
 

@@ -14,7 +14,7 @@ from segue.deliver.replay import Replay
 from segue.deliver.retry import WINDOW_MS
 from segue.state.deliveries import Delta, DestinationState, ReplayState
 from tests.deliver.rig import BAD, BROKEN, BUSY, DESTINATION, FINE, NO_KEY, Rig
-from tests.sim.kinds import CRASHY, PARTS, SINGLE, SKIPPED, STEPS, UNMAPPABLE, WEBHOOK, settings_of
+from tests.sim.kinds import CRASHY, PARTS, SINGLE, SKIPPED, UNMAPPABLE, WEBHOOK, settings_of
 
 SECOND, HOUR = 1_000, 3_600_000
 
@@ -147,6 +147,26 @@ def test_time_in_which_it_was_off_is_not_taken_from_a_window_also_over_a_restart
     assert not rig.state.refused
 
 
+def test_each_further_opening_holds_a_window_only_for_what_is_left_of_the_72_hours(rig: Rig) -> None:
+    still = rig.delivery.sender.standstill
+    rig.append("ann")
+    rig.pump()
+    rig.answer(BROKEN)
+    begun = rig.now
+    for _ in range(3):
+        still.set_open(True, rig.now)
+        rig.now += 40 * HOUR
+        still.set_open(False, rig.now)
+    rig.commit()
+    rig.crash()
+    rig.pump()
+    while not rig.state.refused:
+        rig.answer(BROKEN)
+        rig.state.refused or rig.wait_for_it()
+    assert rig.now - begun == 3 * 40 * HOUR, "the window ended while the third one was open"
+    assert rig.state.refused == {"RETRY": 1}
+
+
 def test_a_delay_is_obeyed(rig: Rig) -> None:
     rig.append("ann")
     rig.pump()
@@ -265,6 +285,18 @@ def test_a_revoked_key_costs_twenty_dead_letters_and_no_more(tmp_path: Path) -> 
     rig.close()
 
 
+def test_refusals_of_a_key_are_counted_on_over_a_restart(rig: Rig) -> None:
+    rig.append(*(f"u{number}" for number in range(60)))
+    rig.pump()
+    rig.answer(NO_KEY, *range(19))
+    rig.commit()
+    rig.crash()
+    assert rig.delivery.breaker.state == "closed"
+    rig.answer(NO_KEY)
+    assert rig.delivery.breaker.reason == "key_refused"
+    assert rig.state.refused == {"INVALID_AUTHENTICATION": 20}
+
+
 def test_new_settings_are_probed_though_a_probe_with_the_old_ones_is_under_way(rig: Rig) -> None:
     opened(rig)
     rig.wait_for_it()
@@ -342,6 +374,47 @@ def test_a_batch_that_is_too_large_is_halved(tmp_path: Path) -> None:
     assert [len(sent.offsets) for sent in rig.sent] == [4, 4]
     rig.answer(Response(status=413), 0)
     assert sorted(len(sent.offsets) for sent in rig.sent) == [2, 2, 4]
+    rig.close()
+
+
+def delivered_in_batches(rig: Rig, count: int, size: int) -> None:
+    """As many events as are so many full batches arrive, and are taken in batches of that size."""
+    rig.append(*(f"u{number}" for number in range(count * size)))
+    rig.pump()
+    while rig.sent:
+        assert {len(sent.offsets) for sent in rig.sent} == {size}
+        rig.answer(FINE, rig.sent[0].offsets[0])
+    rig.commit()
+
+
+def test_batches_that_were_too_large_grow_again_in_time(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, kind=WEBHOOK, batch_size=40, max_concurrency=1)
+    rig.append(*(f"u{number}" for number in range(40)))
+    rig.pump()
+    rig.answer(Response(status=413))
+    for _ in range(2):
+        assert len(rig.sent[0].offsets) == 20
+        rig.answer(FINE)
+    delivered_in_batches(rig, 8, 20)
+    delivered_in_batches(rig, 10, 22)
+    for size in range(24, 40, 2):
+        delivered_in_batches(rig, 10, size)
+    delivered_in_batches(rig, 25, 40)
+    rig.close()
+
+
+def test_a_batch_that_is_not_full_says_nothing_about_a_larger_one(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, kind=WEBHOOK, batch_size=4, max_concurrency=1)
+    rig.append(*(f"u{number}" for number in range(4)))
+    rig.pump()
+    rig.answer(Response(status=413))
+    while rig.sent:
+        rig.answer(FINE)
+    for _ in range(30):
+        rig.deliver("ann")
+    delivered_in_batches(rig, 8, 2)
+    delivered_in_batches(rig, 10, 3)
+    delivered_in_batches(rig, 10, 4)
     rig.close()
 
 
@@ -488,6 +561,53 @@ def test_at_the_bound_of_retry_rows_the_cursor_stands_until_there_is_room(tmp_pa
     rig.close()
 
 
+def test_no_more_is_read_than_could_get_retry_rows(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, limits=Limits(retry_rows=6, window=4, replay_window=3))
+    rig.append(*(f"u{number}" for number in range(20)))
+    replayed = Replay(1, lambda event: True, ReplayState(position=0, end=20), rig.delivery._records)
+    rig.delivery.start_replay(1, replayed)
+    rig.pump()
+    assert (len(rig.delivery.window), len(replayed.waiting)) == (4, 2)
+    rig.answer(BROKEN)
+    assert rig.delivery.ledger.retry_rows() == 6
+    assert (rig.delivery.window, replayed.waiting) == ({}, {})
+    assert rig.state.stall
+    rig.wait_for_it()
+    rig.answer(FINE, 0)
+    assert rig.state.stall == ""
+    assert len(rig.delivery.window) + len(replayed.waiting) + rig.delivery.ledger.retry_rows() <= 6
+    rig.close()
+
+
+def test_no_more_is_read_than_there_are_bytes_for_once_half_of_them_are_taken(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, limits=Limits(retry_bytes=4_000), max_concurrency=1)
+    rig.append(*["ann"] * 30)
+    rig.pump()
+    rig.answer(BROKEN)
+    assert 2_000 < rig.state.retry_bytes < 4_000
+    rig.append(*["bob"] * 200)
+    rig.pump()
+    held = sum(len(item.event.body) for item in rig.delivery.window.values() if item.event)
+    assert 4_000 <= rig.state.retry_bytes + held < 4_200, "the last one may be over"
+    assert rig.state.stall == ""
+    while rig.sent:
+        rig.answer(FINE)
+    assert rig.state.delivered == 200
+    rig.close()
+
+
+def test_a_destination_that_is_off_reads_on_though_a_replay_waits_for_it(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, limits=Limits(retry_rows=3, replay_window=3))
+    rig.deliver("ann", "bob", "cid")
+    replay(rig, 1, ReplayState(position=0, end=3))
+    rig.answer(BUSY)
+    rig.change(enabled=False)
+    rig.append("dan")
+    rig.pump()
+    assert rig.state.position == 4
+    rig.close()
+
+
 def test_nothing_more_begins_while_too_much_waits_for_its_commit(tmp_path: Path) -> None:
     rig = Rig(tmp_path, limits=Limits(uncommitted=5))
     rig.append(*["ann"] * 20)
@@ -500,15 +620,19 @@ def test_nothing_more_begins_while_too_much_waits_for_its_commit(tmp_path: Path)
     rig.close()
 
 
-def test_the_oldest_dead_letters_are_cut_and_counted(tmp_path: Path) -> None:
+def test_the_oldest_dead_letters_lose_their_body_and_are_counted(tmp_path: Path) -> None:
     rig = Rig(tmp_path, limits=Limits(dead_letters=3))
     rig.append(*["ann"] * 5)
     rig.pump()
     for _ in range(5):
         rig.answer(BAD)
     rig.commit()
-    letters = rig.reader.dead_letters(DESTINATION, limit=10)
-    assert [letter.offset for _, letter in letters] == [2, 3, 4]
+    letters = [letter for _, letter in rig.reader.dead_letters(DESTINATION, limit=10)]
+    assert [letter.offset for letter in letters if letter.body] == [2, 3, 4]
+    assert [(letter.offset, letter.reason) for letter in letters if not letter.body] == [
+        (0, "BAD_REQUEST"),
+        (1, "BAD_REQUEST"),
+    ], "for explain"
     state = rig.reader.destinations()[DESTINATION]
     assert (state.dead_letters, state.dead_letters_cut, state.refused) == (3, 2, {"BAD_REQUEST": 5})
     rig.close()
@@ -677,6 +801,45 @@ def test_two_redrives_at_once_move_each_dead_letter_once(rig: Rig) -> None:
     assert [rig.reader.replays()[job].matched for job in (1, 2)] == [1, 2]
 
 
+def test_a_redrive_sends_what_a_replay_refused_counted_to_that_replay_again(rig: Rig) -> None:
+    rig.deliver("ann", "bob")
+    replay(rig, 5, ReplayState(position=0, end=2))
+    rig.answer(BAD)
+    rig.commit()
+    assert rig.reader.replays()[5].refused == 2
+    assert not rig.delivery.ledger.replays
+    assert (rig.state.refused, rig.state.dead_letters, rig.state.replayed_dead_letters) == ({}, 0, 2)
+    rig.delivery.redrive(6, [], [])
+    rig.commit()
+    stored = rig.reader.replays()
+    assert (stored[5].refused, stored[5].retrying, stored[5].is_over, stored[6].matched) == (0, 2, False, 2)
+    assert balance(rig) == (2, 2)
+    rig.crash()
+    replay(rig, 5, stored[5])
+    rig.wait_for_it() if not rig.sent else None
+    rig.answer(FINE)
+    rig.commit()
+    stored = rig.reader.replays()
+    assert (stored[5].delivered, stored[5].refused, stored[5].retrying, stored[5].is_over) == (2, 0, 0, True)
+    assert (rig.state.delivered, rig.state.retry_bytes, rig.state.replayed_dead_letters) == (2, 0, 0)
+    assert balance(rig) == (2, 2)
+
+
+def test_a_redrive_of_what_a_forgotten_replay_refused_counts_it_anew(rig: Rig) -> None:
+    rig.deliver("ann", "bob")
+    replay(rig, 5, ReplayState(position=0, end=2))
+    rig.answer(BAD)
+    rig.commit()
+    rig.writer.cut_jobs([5])
+    for job, message_id in ((6, "m0"), (7, "m1")):
+        rig.delivery.redrive(job, [], [message_id])
+        rig.commit()
+        rig.answer(FINE)
+        rig.commit()
+    counted = rig.reader.replays()[5]
+    assert (counted.delivered, counted.refused, counted.is_over) == (2, 0, True)
+
+
 def test_a_redrive_that_crashed_before_its_commit_can_be_asked_for_again(rig: Rig) -> None:
     dead(rig, "ann")
     rig.commit()
@@ -725,17 +888,6 @@ def test_a_request_made_with_a_key_that_was_replaced_meanwhile_is_kept_without_t
     (row,) = rig.delivery.take().parked
     assert b"key-0" not in row.history
     assert b"***" in row.history
-
-
-def test_further_requests_of_a_flow_count_for_its_rate(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, kind=STEPS, max_rate=5.0)
-    rig.append("ann", "bob")
-    rig.pump()
-    assert rig.under_way() == [0]
-    rig.answer(FINE)
-    rig.answer(FINE)
-    assert rig.at == rig.now + 399
-    rig.close()
 
 
 # -- replays -----------------------------------------------------------------------------------------------------------
@@ -846,3 +998,25 @@ def test_a_replay_of_what_the_log_no_longer_holds_begins_where_it_begins(rig: Ri
     assert rig.under_way() == [2]
     rig.answer(FINE)
     assert made.state.state == "done"
+    assert made.state.expired == 2
+
+
+def test_what_a_replay_had_on_its_way_when_it_crashed_and_the_log_lost_meanwhile_is_counted(rig: Rig) -> None:
+    rig.deliver("ann", "bob", "cid")
+    replay(rig, 1, ReplayState(position=0, end=3))
+    rig.answer(FINE, 2)
+    rig.commit()
+    rig.log.begin = 1
+    rig.crash()
+    made = replay(rig, 1, rig.reader.replays()[1])
+    rig.answer(FINE)
+    assert (made.state.matched, made.state.delivered, made.state.expired, made.state.state) == (3, 2, 1, "done")
+
+
+def test_a_replay_whose_whole_part_of_the_log_is_gone_ends_there(rig: Rig) -> None:
+    rig.deliver("ann", "bob", "cid")
+    rig.commit()
+    rig.log.begin = 3
+    rig.crash()
+    made = replay(rig, 1, ReplayState(position=0, end=2))
+    assert (made.state.state, made.state.expired) == ("done", 2)

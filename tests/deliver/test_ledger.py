@@ -157,7 +157,7 @@ def test_a_replays_events_are_outside_the_balance_but_inside_the_bounds() -> Non
     held.replays[9] = ReplayState(position=0, end=5)
     waiting = item(3, job=9, parked=True)
     held.parked(waiting, Event(BODY))
-    assert (held.state.retrying, held.retry_rows(), held.state.retry_bytes) == (0, 1, len(BODY))
+    assert (held.state.retrying, held.retry_rows(), held.state.retry_bytes) == (0, 1, len(BODY + b"[]"))
     held.delivered(waiting, Response(status=200), 0, 0, plain)
     assert (held.replays[9].delivered, held.replays[9].retrying, held.retry_rows(), held.state.retry_bytes) == (
         1,
@@ -190,6 +190,36 @@ def test_changes_of_retry_rows_wait_for_their_commit_as_outcomes_do() -> None:
     held.parked(waiting, Event(BODY))
     held.retried(waiting)
     assert held.outcomes == 2
+
+
+def test_attempts_count_as_bytes_of_retry_rows_and_at_the_bound_only_the_newest_is_kept_without_its_request() -> None:
+    held, waiting = ledger(Limits(retry_bytes=2_000)), item(3, parked=True)
+    waiting.history = [{"at": "1", "request": "x" * 900}]
+    held.parked(waiting, Event(BODY))
+    (row,) = held.take([]).parked
+    assert held.state.retry_bytes == waiting.size == len(row.body + row.history) > 900
+    waiting.history = [{"at": "1"}, {"at": "2", "request": "x" * 2_000}]
+    held.retried(waiting)
+    assert held.state.retry_bytes == len(BODY + held.take([]).updated[0].history) > 2_000
+    waiting.history = [{"at": "1"}, {"at": "2"}, {"at": "3", "request": "x" * 2_000}]
+    held.retried(waiting)
+    assert held.take([]).updated[0].history == b'[{"at":"3"}]'
+    assert held.state.retry_bytes == len(BODY) + len(b'[{"at":"3"}]')
+    held.delivered(waiting, Response(status=200), 0, 0, plain)
+    assert held.state.retry_bytes == 0
+
+
+def test_dead_letters_of_replays_take_no_place_from_the_others() -> None:
+    held = ledger(Limits(dead_letters=3))
+    held.replays[9] = ReplayState(position=0, end=9)
+    cuts = []
+    for offset, job in enumerate((9, 9, 0, 9, 0, 0, 9, 0)):
+        held.refused(item(offset, job=job), "BAD_REQUEST", BODY, 0)
+        delta = held.take([])
+        cuts.append((delta.dead_cut, delta.replayed_dead_cut))
+    assert cuts == [(0, 0), (0, 0), (0, 0), (0, 1), (0, 1), (0, 1), (0, 1), (1, 0)]
+    state = held.state
+    assert (state.dead_letters, state.replayed_dead_letters, state.dead_letters_cut) == (3, 0, 5)
 
 
 def test_lines_of_deliveries_beyond_their_bytes_are_in_excess_the_history_counted() -> None:

@@ -31,14 +31,14 @@ class Subject:
         self.window_most = 0
         self.key_refusals = 0
 
-    def lost_memory(self, machine: Delivery) -> None:
+    def lost_memory(self, machine: Delivery, committed: DestinationState | None) -> None:
         """The process dies: what it had refused or filtered, and not committed, will be looked at anew."""
         ledger, taken = machine.ledger, machine.ledger._committing
         self.excused.update(letter.offset for letter in (*ledger._dead, *(taken.dead if taken else ())))
         spans = [*ledger._disabled.items(), *((first, last) for _, first, last in (taken.disabled if taken else ()))]
         for first, last in spans:
             self.excused.update(range(first, last + 1))
-        self.key_refusals = 0
+        self.key_refusals = committed.key_refusals if committed is not None else 0
 
 
 class Oracle:
@@ -58,13 +58,13 @@ class Oracle:
 
     def request(self, process: Process, number: int, offsets: list[int], *, begins: bool) -> None:
         """A request goes out; `begins`: it is the first of its attempt."""
+        assert not process.halted, "a request goes out while a commit is failing"
         machine = process.machines.get(number)
         if not begins or machine is None:
             return
         self.checks["attempts"] += 1
         keys = [key for offset in offsets for key in self.keys(offset)]
         assert len(keys) == len(set(keys)), "two events of a batch share a key"
-        assert not process.halted, "an attempt began while a commit was failing"
         assert machine.plan.enabled
         assert machine.sender.flying <= machine.plan.max_concurrency
         subject = self.subjects[number]
@@ -93,6 +93,10 @@ class Oracle:
         subject = self.subjects[machine.ledger.destination]
         subject.window_most = max(subject.window_most, machine.limits.window, 2 * plan.batch_size)
         assert len(machine.window) <= subject.window_most, "the window is over its bound"
+        waiting = [len(replay.waiting) for replay in machine.replays.values()]
+        assert not waiting or max(waiting) <= machine.limits.replay_window
+        rows = machine.ledger.retry_rows() + len(machine.window) + sum(waiting)
+        assert rows <= machine.limits.retry_rows, "there may come to be more retry rows than their bound"
         sleeps = at is None and not process.is_awake(machine.ledger.destination)
         if sleeps and plan.enabled and not plan.stall and not sender.must_commit:
             self.checks["sleeps"] += 1
@@ -100,7 +104,7 @@ class Oracle:
                 assert not sender.queue, "it sleeps though something may be sent"
                 assert not len(machine.lanes), "it sleeps on events that wait"
                 assert not machine.window
-            if sender.room > 0 and not state.stall:
+            if min(sender.room, machine.retry_room()) > 0 and not state.stall:
                 assert state.position == len(self.log.records), "it sleeps though there is something to read"
         if thorough:
             self._places(machine)
@@ -161,18 +165,22 @@ class Oracle:
         for source in subject.sources:
             assert state.passed.get(source, 0) == self.log.accepted_before(source, state.position)
         assert min((*state.refused.values(), state.retrying, state.retry_bytes, state.dead_letters)) >= 0
+        assert state.replayed_dead_letters >= 0
 
     def _rows_are_those_counted(self, reader: DeliveryReader, number: int, state: DestinationState) -> None:
         self.checks["rows"] += 1
         retries = reader._rows(
-            "SELECT job, count(*), sum(length(body)) FROM retry WHERE destination = ? GROUP BY job", (number,)
+            "SELECT job, count(*), sum(length(body) + length(history)) FROM retry WHERE destination = ? GROUP BY job",
+            (number,),
         )
         rows = {job: count for job, count, _ in retries}
         assert rows.pop(0, 0) == state.retrying
         assert rows == {job: replay.retrying for job, replay in reader.replays(number).items() if replay.retrying}
         assert sum(size for *_, size in retries) == state.retry_bytes
-        letters = reader._rows("SELECT count(*) FROM dead_letter WHERE destination = ?", (number,))
-        assert letters[0][0] == state.dead_letters
+        letters = reader._rows("SELECT job, body FROM dead_letter WHERE destination = ?", (number,))
+        assert sum(1 for job, body in letters if body and not job) == state.dead_letters
+        assert sum(1 for job, body in letters if body and job) == state.replayed_dead_letters
+        assert sum(1 for _, body in letters if not body) == state.dead_letters_cut
 
     def healed(self, process: Process) -> None:
         """Everything is final, and each vendor got what it should, in order."""
@@ -213,4 +221,4 @@ class Oracle:
             assert len(delivered) == state.delivered
             assert not delivered & dead
             filtered = sum(state.filtered.values()) + state.refused.get("LOG_EXPIRED", 0)
-            assert len(read) == len(delivered) + len(dead) + filtered + state.dead_letters_cut
+            assert len(read) == len(delivered) + len(dead) + filtered

@@ -80,6 +80,7 @@ class Process:
             rows=self.rows,
             answers=self._answers,
             wake=lambda machine: self.wake(number),
+            halted=lambda: self.halted,
             limits=limits,
         )
         self.wake(number)

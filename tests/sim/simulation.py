@@ -211,8 +211,9 @@ class Simulation:
         self.process.wake(number)
 
     def _crash(self) -> None:
+        committed = self.process.rows.reader.destinations()
         for number, machine in self.process.machines.items():
-            self.oracle.subjects[number].lost_memory(machine)
+            self.oracle.subjects[number].lost_memory(machine, committed.get(number))
         self.process.die()
         self.skew_ms += self.random.choice((0, 0, 0, -HOUR, 7, HOUR))
         self._born()

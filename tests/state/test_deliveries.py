@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.core.errors import Damaged, Unavailable
+from segue.state.database import open_database
 from segue.state.deliveries import (
+    CUT_DEAD,
+    CUT_REPLAYED_DEAD,
+    DELETE_REDRIVEN,
     MIGRATIONS,
+    PARKED,
     DeadLetter,
     DeliveredRow,
     DeliveryReader,
@@ -61,7 +67,7 @@ def state(**others: Any) -> DestinationState:
 
 def retry(offset: int, *, destination: int = 1, job: int = 0, arrival: int = 0, body: bytes = b"{}") -> RetryRow:
     return RetryRow(
-        destination, job, offset, "web", f"m{offset}", 0, '["u:u"]', arrival or offset, 5, 1, 2, 3, b"[]", body
+        destination, job, offset, "web", f"m{offset}", 0, '["u:u"]', arrival or offset, 5, 1, 2, 3, b"[]", body, 4
     )
 
 
@@ -81,7 +87,7 @@ def everything(destination: int = 1) -> Delta:
         destination=destination,
         state=state(position=9, passed={"web": 9}, refused={"BAD_REQUEST": 1}),
         parked=[retry(1, destination=destination), retry(2, destination=destination)],
-        updated=[RetryUpdate(77, 4, 5, 6, b'[{"at":1}]', destination, 0, 1)],
+        updated=[RetryUpdate(77, 4, 5, 6, 7, b'[{"at":1}]', destination, 0, 1)],
         unparked=[(destination, 0, 2)],
         dead=[letter(3, destination=destination)],
         delivered=[line(4, destination=destination)],
@@ -99,12 +105,14 @@ def test_a_commit_writes_all_of_it(store: Store) -> None:
     assert [len(rows) for rows in store.rows().values()] == [1] * len(TABLES)
     row = store.reader.retry_row(1, 0, 1)
     assert row is not None
-    assert (row.due_at, row.attempts, row.first_at, row.stopped_at, row.history) == (77, 4, 5, 6, b'[{"at":1}]')
+    assert (row.due_at, row.attempts, row.first_at, row.stopped_at, row.open_at) == (77, 4, 5, 6, 7)
+    assert row.history == b'[{"at":1}]'
     assert store.reader.destinations()[1].position == 9
     assert store.reader.delivered(1, 4) == (line(4), b"ok")
     assert store.reader.replays(1) == {10: ReplayState(position=1, end=2)}
     assert store.reader.replays(2) == {}
-    assert store.reader.parked_rows(1)[0].size == 2
+    (parked,) = store.reader.parked_rows(1)
+    assert (parked.stopped_at, parked.open_at, parked.size) == (6, 7, len(b"{}" + row.history))
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -156,18 +164,26 @@ def redriven(store: Store, reasons: str = "[]", message_ids: str = "[]", *, rows
 
 
 def test_a_redrive_moves_dead_letters_to_retry_rows_in_one_commit(store: Store) -> None:
-    letters = [letter(1), letter(2, "RETRY"), letter(3), letter(4, job=6)]
+    letters = [letter(1), letter(2, "RETRY"), letter(3), letter(4, "RETRY", job=6)]
     store.writer.commit([Delta(destination=1, state=state(), dead=[*letters, letter(1, destination=2)])])
     found = redriven(store, '["BAD_REQUEST"]')
-    assert (found.reasons, found.size) == ({"BAD_REQUEST": 2}, 4)
+    assert (found.reasons, found.jobs, found.size) == ({"BAD_REQUEST": 2}, {}, 8)
     rows = store.reader.parked_rows(1, first=50, last=51)
     assert [(row.offset, row.arrival, row.due_at, row.attempts, row.first_at) for row in rows] == [
         (1, 50, 7, 0, 0),
         (3, 51, 7, 0, 0),
     ]
-    left = [each.offset for _, each in store.reader.dead_letters(1, limit=9)]
-    assert left == [2, 4], "what a replay refused is not part of the balance"
+    assert [each.offset for _, each in store.reader.dead_letters(1, limit=9)] == [2, 4]
     assert store.count("dead_letter", 2) == 1
+
+
+def test_what_a_replay_sent_becomes_its_retry_row_again_and_is_counted_apart(store: Store) -> None:
+    letters = [letter(1, "RETRY"), letter(1, job=6), letter(2, job=6), letter(3, job=7)]
+    store.writer.commit([Delta(destination=1, state=state(), dead=letters)])
+    found = redriven(store)
+    assert (found.reasons, found.jobs, found.rows) == ({"RETRY": 1}, {6: 2, 7: 1}, 4)
+    assert [(row.job, row.offset) for row in store.reader.parked_rows(1)] == [(0, 1), (6, 1), (6, 2), (7, 3)]
+    assert store.count("dead_letter") == 0
 
 
 def test_a_redrive_does_not_take_letters_of_its_own_commit(store: Store) -> None:
@@ -201,12 +217,71 @@ def test_what_is_counted_is_what_is_moved(
 # -- bounds ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_oldest_dead_letters_are_cut_in_the_commit_that_says_so(store: Store) -> None:
+def whole(store: Store, destination: int = 1) -> list[tuple[int, int]]:
+    """Job and offset of the dead letters that still have a body."""
+    return [(each.job, each.offset) for _, each in store.reader.dead_letters(destination, limit=99) if each.body]
+
+
+def test_the_oldest_dead_letters_lose_their_body_in_the_commit_that_says_so(store: Store) -> None:
     dead = [letter(offset) for offset in range(5)]
     store.writer.commit([Delta(destination=2, state=state(), dead=[letter(9, destination=2)])])
+    store.writer.commit([Delta(destination=1, state=state(), dead=dead, dead_cut=2)])
+    store.writer.commit([Delta(destination=1, state=state(), dead_cut=1)])
+    assert whole(store) == [(0, 3), (0, 4)]
+    assert whole(store, 2) == [(0, 9)]
+    (cut,) = store.reader.dead_letters_of(1, 2)
+    assert cut == letter(2)._replace(body=b"", history=b"")
+
+
+def test_those_of_replays_lose_it_apart_from_the_others_those_of_the_oldest_replay_first(store: Store) -> None:
+    dead = [letter(0), letter(1, job=8), letter(2, job=7), letter(3), letter(4, job=7)]
+    store.writer.commit([Delta(destination=1, state=state(), dead=dead, dead_cut=1, replayed_dead_cut=2)])
+    assert whole(store) == [(8, 1), (0, 3)]
+
+
+def test_a_redrive_passes_over_dead_letters_without_a_body(store: Store) -> None:
+    dead = [letter(offset) for offset in range(4)]
     store.writer.commit([Delta(destination=1, state=state(), dead=dead, dead_cut=3)])
-    assert [each.offset for _, each in store.reader.dead_letters(1, limit=9)] == [3, 4]
-    assert store.count("dead_letter", 2) == 1
+    assert redriven(store).rows == 1
+    assert [row.offset for row in store.reader.parked_rows(1)] == [3]
+    assert [each.offset for _, each in store.reader.dead_letters(1, limit=9)] == [0, 1, 2]
+
+
+def test_what_explains_events_that_the_log_no_longer_holds_goes_in_pieces(store: Store) -> None:
+    dead = [letter(offset) for offset in range(30)]
+    spans = [(1, first, first + 1) for first in range(0, 30, 2)]
+    store.writer.commit([Delta(destination=1, state=state(), dead=dead, dead_cut=20, disabled=spans)])
+    store.writer.commit([Delta(destination=2, state=state(), disabled=[(2, 0, 5)])])
+    assert store.writer.cut_expired(1, 15, most=10) == 10
+    assert store.writer.cut_expired(1, 15, most=10) == 5
+    assert store.writer.cut_expired(1, 15, most=10) == 0
+    assert [each.offset for _, each in store.reader.dead_letters(1, limit=99)] == [*range(15, 30)]
+    assert [store.reader.disabled_at(1, offset) for offset in (13, 14, 15)] == [False, True, True]
+    assert store.writer.cut_expired(1, 99) == 8
+    assert [each.offset for _, each in store.reader.dead_letters(1, limit=99)] == [*range(20, 30)], "with a body"
+    assert store.count("disabled_span", 2) == 1
+
+
+def test_jobs_are_cut_by_their_number(store: Store) -> None:
+    store.writer.commit([everything(1), everything(2)])
+    store.writer.cut_jobs([10])
+    assert set(store.reader.replays()) == {20}
+
+
+@pytest.mark.parametrize(
+    ("statement", "given", "index"),
+    [
+        (CUT_DEAD, 2, "dead_letter_whole"),
+        (CUT_REPLAYED_DEAD, 2, "dead_letter_whole"),
+        (DELETE_REDRIVEN, 4, "dead_letter_whole"),
+        (PARKED, 3, "retry_arrival"),
+    ],
+)
+def test_what_a_commit_or_a_redrive_looks_up_is_found_by_an_index(
+    store: Store, statement: str, given: int, index: str
+) -> None:
+    plan = store.reader._rows(f"EXPLAIN QUERY PLAN {statement}", (1,) * given)
+    assert any(index in step[3] for step in plan), plan
 
 
 def test_old_lines_and_those_in_excess_are_cut_in_pieces(store: Store) -> None:
@@ -292,3 +367,20 @@ def test_a_reader_of_a_file_that_is_not_there_or_broken_says_so(tmp_path: Path) 
     (tmp_path / "broken.db").write_bytes(b"this is no database, and long enough to be seen as none" * 20)
     with pytest.raises(Damaged):
         DeliveryReader(tmp_path / "broken.db")
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    old = open_database(tmp_path / "state.db", MIGRATIONS[:1])
+    body = msgspec.json.encode({"position": 7, "passed": {"web": 7}, "dead_letters": 3, "open_ms": 5})
+    old.execute("INSERT INTO destination VALUES (1, ?)", (body,))
+    old.execute("INSERT INTO retry VALUES (1, 0, 9, 'web', 'm9', 0, '[]', 4, 5, 1, 2, 3, x'5b5d', x'7b7d')")
+    for job in (0, 0, 6):
+        old.execute(
+            "INSERT INTO dead_letter VALUES (NULL, 1, ?, 3, 'web', 'm', 0, '[]', 9, 'X', x'5b5d', x'7b')", (job,)
+        )
+    old.close()
+    made = Store(tmp_path / "state.db")
+    found = made.reader.destinations()[1]
+    assert (found.position, found.passed, found.dead_letters, found.replayed_dead_letters) == (7, {"web": 7}, 2, 1)
+    assert made.reader.parked_rows(1)[0].size == 4
+    made.close()

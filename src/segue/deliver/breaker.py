@@ -34,12 +34,12 @@ class Breaker:
         self._failures = 0
         self._first_keys: tuple[str, ...] = ()  # of the first lane that failed in this row of failures
         self._lanes_failed = 0
-        self._key_refusals = 0
+        self.key_refusals = 0  # in a row
 
     def succeeded(self) -> None:
         """A 2xx, or a refusal that shows the vendor at work."""
         self._failures = 0
-        self._key_refusals = 0
+        self.key_refusals = 0
         self.state = CLOSED
         self.reason = None
 
@@ -57,8 +57,8 @@ class Breaker:
         """A 401 or 403."""
         if self.state == CLOSED:
             self._failures = 0
-            self._key_refusals += 1
-            if self._key_refusals >= KEY_REFUSALS_TO_OPEN:
+            self.key_refusals += 1
+            if self.key_refusals >= KEY_REFUSALS_TO_OPEN:
                 self._open(KEY_REFUSED, now_ms)
         elif probe:
             self._reopen(KEY_REFUSED, now_ms)
@@ -89,8 +89,9 @@ class Breaker:
             self.state = OPEN
             self.probe_at = now_ms
 
-    def restore(self, state: str, reason: str | None, now_ms: int) -> None:
+    def restore(self, state: str, reason: str | None, now_ms: int, *, key_refusals: int = 0) -> None:
         """As it was committed. One that was open probes at once."""
+        self.key_refusals = key_refusals
         if state != CLOSED:
             self.state = OPEN
             self.reason = reason

@@ -22,7 +22,7 @@ from segue.core.event import Event, Record
 from segue.deliver.attempt import Network
 from segue.deliver.lanes import Item
 from segue.deliver.ledger import Answers, Ledger, keys_of
-from segue.deliver.limits import LIMITS, Limits
+from segue.deliver.limits import EVENT_BYTES_MOST, LIMITS, Limits
 from segue.deliver.plan import Plan, Records, RetryRows
 from segue.deliver.replay import Replay
 from segue.deliver.retry import clamp_due
@@ -36,7 +36,10 @@ WAITING_BEHIND = "; most events wait behind "
 
 
 class Delivery:
-    """See the module. `wake` asks the loop to pump it soon; `luck` gives a random number in [0, 1)."""
+    """See the module. `wake` asks the loop to pump it soon; `luck` gives a random number in [0, 1).
+
+    `halted` says whether the loop waits for a commit to succeed, so that nothing may be sent.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Delivery:
         rows: RetryRows,
         answers: Answers,
         wake: Callable[[Delivery], None],
+        halted: Callable[[], bool],
         limits: Limits = LIMITS,
     ) -> None:
         self.limits = limits
@@ -64,6 +68,7 @@ class Delivery:
             network=network,
             rows=rows,
             wake=partial(wake, self),
+            halted=halted,
             limits=limits,
         )
         self.breaker = self.sender.breaker
@@ -99,7 +104,7 @@ class Delivery:
     @property
     def flying(self) -> int:
         """Requests on their way."""
-        return self.sender.flying
+        return self.sender.on_the_way
 
     @property
     def stall(self) -> str:
@@ -111,8 +116,14 @@ class Delivery:
     def pump(self) -> int | None:
         """Read, decide and start all that can be now; gives the instant to be called again at the latest."""
         now = self._clock.now_ms()
-        read_at = self._unless_unavailable(self._take_in_more, now)
-        send_at = self._unless_unavailable(self.sender.start, now)
+        try:
+            read_at = self._take_in_more(now)
+        except Unavailable as error:
+            read_at = self._try_again(error, now)
+        try:
+            send_at = self.sender.start(now)
+        except Unavailable as error:
+            send_at = self._try_again(error, now)
         if read_at is None or send_at is None:
             return send_at if read_at is None else read_at
         return min(read_at, send_at)
@@ -129,8 +140,9 @@ class Delivery:
         self._watch_cursor(now)
         state.breaker = self.breaker.state
         state.breaker_reason = self.breaker.reason
-        state.stopped_ms = standstill.total_ms(now)
-        state.stopped_counted_to, state.open_ms = now, standstill.open_ms
+        state.key_refusals = self.breaker.key_refusals
+        standstill.count(now)
+        state.stopped_ms, state.open_total_ms, state.stopped_counted_to = standstill.stopped_ms, standstill.open_ms, now
         state.disabled = not self.plan.enabled
         self._choose_redriven(now)
         for replay in self.replays.values():
@@ -163,6 +175,7 @@ class Delivery:
         Raises Unavailable, with nothing begun.
         """
         unfinished = self._records.get(replay.state.unfinished)
+        replay.state.expired += len(replay.state.unfinished) - len(unfinished)
         self.replays[job] = replay
         self.ledger.replays[job] = replay.state
         self.ledger.dirty = True
@@ -181,13 +194,20 @@ class Delivery:
             return
         job, reasons, message_ids = self._redrives[0]
         ledger, limits = self.ledger, self.limits
-        rows, size = limits.retry_rows - ledger.retry_rows(), limits.retry_bytes - ledger.state.retry_bytes
+        rows = limits.retry_rows - ledger.retry_rows() - self._unfinished()
+        size = limits.retry_bytes - ledger.state.retry_bytes - self._unfinished_bytes()
         try:
             found = self._rows.redrivable(ledger.destination, reasons, message_ids, rows=rows, size=size)
+            stored = self._rows.replays(ledger.destination) if found.jobs else {}
         except Unavailable:
             return  # the next commit tries again
         self._redrives.popleft()
-        count = sum(found.reasons.values())
+        count = found.rows
+        for number, refused in found.jobs.items():
+            # What a replay sent is counted to it again, though it is long over, or forgotten.
+            ended = stored.get(number) or ReplayState(position=0, end=0, state="done")
+            replay = ledger.replays.setdefault(number, ended)
+            replay.refused = max(replay.refused, refused)
         if count:
             first = self.lanes.reserve(count)
             self._redriven.append((first, first + count - 1))
@@ -210,13 +230,10 @@ class Delivery:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def _unless_unavailable(self, step: Callable[[int], int | None], now: int) -> int | None:
-        """Do a step that reads from disk; where that fails all stands as it stood, and the step is due again soon."""
-        try:
-            return step(now)
-        except Unavailable as error:
-            self._stand_still(str(error))
-            return now + AGAIN_MS
+    def _try_again(self, error: Unavailable, now: int) -> int:
+        """A step could not read from disk: all stands as it stood, and the step is due again soon."""
+        self._stand_still(str(error))
+        return now + AGAIN_MS
 
     def _take_in_more(self, now: int) -> int | None:
         self._bring_back()
@@ -231,7 +248,7 @@ class Delivery:
         budget = RECORDS_A_PUMP
         while budget > 0:
             self._stand_still(self._why_not_to_read())
-            room = sender.room
+            room = min(sender.room, self.retry_room()) if plan.enabled else sender.room
             if room <= 0 or state.stall or sender.must_commit:
                 return False
             try:
@@ -294,6 +311,28 @@ class Delivery:
         lanes = ", ".join(f"{key} ({count})" for key, count in self.lanes.longest(3))
         return f"{RETRY_ROWS_FULL}{WAITING_BEHIND}{lanes}"
 
+    def retry_room(self) -> int:
+        """For how many more events there would be retry rows, if all that is unfinished needed one."""
+        limits, state = self.limits, self.ledger.state
+        rows = limits.retry_rows - self.ledger.retry_rows() - self._unfinished()
+        if 2 * state.retry_bytes < limits.retry_bytes:
+            return rows
+        size = limits.retry_bytes - state.retry_bytes - self._unfinished_bytes()
+        return min(rows, max(1, size // EVENT_BYTES_MOST) if size > 0 else 0)
+
+    def _unfinished(self) -> int:
+        """How many events have neither a final outcome nor a retry row, those of replays among them."""
+        count = len(self.window)
+        for replay in self.replays.values():
+            count += len(replay.waiting)
+        return count
+
+    def _unfinished_bytes(self) -> int:
+        """What their bodies take."""
+        waiting = (item for replay in self.replays.values() for item in replay.waiting.values())
+        items = (*self.window.values(), *waiting)
+        return sum(len(item.event.body) for item in items if item.event is not None)
+
     def _stand_still(self, why: str) -> None:
         """Have `status` say why the cursor stands; empty: it does not."""
         if self.ledger.state.stall != why:
@@ -310,6 +349,7 @@ class Delivery:
             if replay.retrying:
                 ledger.replays[job] = replay  # counted even where control knows the job no longer
         rows = self._rows.parked_rows(ledger.destination)
+        state.retry_bytes = sum(row.size for row in rows)
         self.lanes.reserve(max((row.arrival for row in rows), default=0))
         unfinished = self._records.get(state.unfinished)
         ledger.lost(len(state.unfinished) - len(unfinished))
@@ -325,11 +365,11 @@ class Delivery:
 
     def _restore_windows(self, now: int) -> None:
         state, standstill = self.ledger.state, self.sender.standstill
-        self.breaker.restore(state.breaker, state.breaker_reason, now)
+        self.breaker.restore(state.breaker, state.breaker_reason, now, key_refusals=state.key_refusals)
         is_open = state.breaker != "closed"
         standstill.restore(
-            total_ms=state.stopped_ms,
-            open_ms=state.open_ms,
+            stopped_ms=state.stopped_ms,
+            open_ms=state.open_total_ms,
             counted_to=state.stopped_counted_to or now,
             is_open=is_open,
             is_disabled=state.disabled,
@@ -340,6 +380,7 @@ class Delivery:
     def _admit_parked(self, row: ParkedRow, now: int) -> None:
         item = Item(row.offset, row.source, row.message_id, row.received_at, keys_of(row.order_keys), None, row.job)
         item.size = row.size
-        item.attempts, item.first_at, item.stopped_at = row.attempts, row.first_at, row.stopped_at
+        item.attempts, item.first_at = row.attempts, row.first_at
+        item.stopped_at, item.open_at = row.stopped_at, row.open_at
         item.due_at = clamp_due(row.due_at, now)
         self.sender.admit_parked(item)

@@ -35,6 +35,7 @@ class Item:
         "keys",
         "message_id",
         "offset",
+        "open_at",
         "parked",
         "received_at",
         "size",
@@ -65,9 +66,10 @@ class Item:
         self.alone = False  # its batch was refused: send it by itself
         self.attempts = 0
         self.first_at = 0
-        self.stopped_at = 0  # how long the destination's windows had stood still at `first_at`
+        self.stopped_at = 0  # how long the destination had been disabled, and
+        self.open_at = 0  # how long its breaker had not been closed, at `first_at`
         self.due_at = 0
-        self.size = len(event.body) if event is not None else 0
+        self.size = 0  # what its retry row takes in bytes
         self.history: list[dict[str, Any]] = []
 
 

@@ -7,7 +7,7 @@ committed the bytes of parked events are still found here.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -156,10 +156,11 @@ class Ledger:
             )
         )
         self._final(item)
-        self.state.dead_letters += 1
         if item.job:
             self.replays[item.job].refused += 1
+            self.state.replayed_dead_letters += 1
         else:
+            self.state.dead_letters += 1
             self.state.refused[reason] = self.state.refused.get(reason, 0) + 1
 
     def filtered(self, code: str) -> None:
@@ -195,6 +196,8 @@ class Ledger:
 
     def parked(self, item: Item, event: Event) -> None:
         """The item gets a retry row."""
+        history = encode_history(self._bounded(item.history))
+        item.size = len(event.body) + len(history)
         self._rows[(item.job, item.offset)] = RetryRow(
             self.destination,
             item.job,
@@ -208,8 +211,9 @@ class Ledger:
             item.attempts,
             item.first_at,
             item.stopped_at,
-            encode_history(item.history),
+            history,
             event.body,
+            item.open_at,
         )
         self.outcomes += 1
         self.dirty = True
@@ -222,7 +226,11 @@ class Ledger:
     def retried(self, item: Item) -> None:
         """A parked item was attempted once more, without a final outcome."""
         key = (item.job, item.offset)
-        history = encode_history(item.history)
+        assert item.event is not None, "an attempt has the event at hand"
+        history = encode_history(self._bounded(item.history))
+        self.state.retry_bytes -= item.size
+        item.size = len(item.event.body) + len(history)
+        self.state.retry_bytes += item.size
         row = self._rows.get(key)
         if row is not None:
             self._rows[key] = row._replace(
@@ -230,6 +238,7 @@ class Ledger:
                 attempts=item.attempts,
                 first_at=item.first_at,
                 stopped_at=item.stopped_at,
+                open_at=item.open_at,
                 history=history,
             )
         else:
@@ -238,6 +247,7 @@ class Ledger:
                 item.attempts,
                 item.first_at,
                 item.stopped_at,
+                item.open_at,
                 history,
                 self.destination,
                 item.job,
@@ -247,20 +257,31 @@ class Ledger:
         self.dirty = True
 
     def redriven(self, redrive: Redrive, found: RedriveCount) -> None:
-        """Dead letters become retry rows with the next commit."""
+        """Dead letters become retry rows with the next commit; `replays` holds the state of each that sent some."""
         for reason, count in found.reasons.items():
             self.state.refused[reason] -= count
             if not self.state.refused[reason]:
                 del self.state.refused[reason]
             self.state.retrying += count
             self.state.dead_letters -= count
+        for job, count in found.jobs.items():
+            self.replays[job].refused -= count
+            self.replays[job].retrying += count
+            self.state.replayed_dead_letters -= count
         self.state.retry_bytes += found.size
         self._redriven.append(redrive)
         self.dirty = True
 
     def retry_rows(self) -> int:
         """How many retry rows this destination has, those of replays among them."""
-        return self.state.retrying + sum(replay.retrying for replay in self.replays.values())
+        replays, rows = self.replays, self.state.retrying
+        return rows + sum(replay.retrying for replay in replays.values()) if replays else rows
+
+    def _bounded(self, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What a retry row may keep of its attempts: at the bound of bytes the newest one, without its request."""
+        if self.state.retry_bytes < self._limits.retry_bytes:
+            return history
+        return [{name: value for name, value in attempt.items() if name != "request"} for attempt in history[-1:]]
 
     def body_and_history(self, item: Item, rows: StoredRows) -> tuple[bytes, bytes]:
         """What is kept of a parked item, from memory where the disk does not have it yet. Raises Unavailable."""
@@ -288,9 +309,13 @@ class Ledger:
         """All that changed since the last call, for one transaction. The caller repeats that until it succeeds."""
         state = self.state
         state.unfinished = unfinished
-        cut = max(0, state.dead_letters - self._limits.dead_letters)
+        # What a replay sent may be replayed again: its dead letters take no place from others.
+        most = self._limits.dead_letters
+        cut = max(0, state.dead_letters - most)
         state.dead_letters -= cut
-        state.dead_letters_cut += cut
+        replayed_cut = min(state.replayed_dead_letters, max(0, state.dead_letters + state.replayed_dead_letters - most))
+        state.replayed_dead_letters -= replayed_cut
+        state.dead_letters_cut += cut + replayed_cut
         delta = Delta(
             destination=self.destination,
             state=msgspec.structs.replace(
@@ -301,6 +326,7 @@ class Ledger:
             unparked=self._unparked,
             dead=self._dead,
             dead_cut=cut,
+            replayed_dead_cut=replayed_cut,
             delivered=self._delivered,
             answers=self._new_answers,
             disabled=[(self.destination, first, last) for first, last in self._disabled.items()],

@@ -20,7 +20,7 @@ class Queue:
         self.ready: deque[Item] = deque()
         self.aside: deque[Item] = deque()  # of replays
         self.aside_flying = 0
-        self._aside_pace = Pace(half(rate))
+        self.aside_pace = Pace(half(rate))
         self._due: list[tuple[int, int, Item]] = []  # parked ones: a heap by the instant of their retry
         self._turn = 0
 
@@ -29,7 +29,7 @@ class Queue:
 
     def set_rate(self, rate: float | None, now_ms: int) -> None:
         """The destination's rate from now on, in requests a second."""
-        self._aside_pace.set_rate(half(rate), now_ms)
+        self.aside_pace.set_rate(half(rate), now_ms)
 
     def offer(self, item: Item) -> None:
         """A new head waits for its turn."""
@@ -54,7 +54,7 @@ class Queue:
         self._turn += 1
         ready = self.ready
         if self.aside and (self._turn % 2 or not ready) and self._may_send_aside(now_ms, concurrency):
-            self._aside_pace.started(now_ms)
+            self.aside_pace.started(now_ms)
             return self.aside.popleft()
         if self._due and self._due[0][0] <= now_ms and (self._turn % 4 < 2 or not ready):
             return heappop(self._due)[2]
@@ -63,7 +63,7 @@ class Queue:
     def next_at(self, now_ms: int) -> int | None:
         """After `next` gave nothing: when a parked one is due, or one of a replay may go by its rate."""
         due = self._due[0][0] if self._due else None
-        opens = self._aside_pace.opens_at(now_ms) if self.aside else now_ms
+        opens = self.aside_pace.opens_at(now_ms) if self.aside else now_ms
         if opens <= now_ms:
             return due
         return opens if due is None else min(due, opens)
@@ -96,7 +96,7 @@ class Queue:
             items.append(ready.popleft())
 
     def _may_send_aside(self, now_ms: int, concurrency: int) -> bool:
-        return self.aside_flying < max(1, concurrency // 2) and self._aside_pace.opens_at(now_ms) <= now_ms
+        return self.aside_flying < max(1, concurrency // 2) and self.aside_pace.opens_at(now_ms) <= now_ms
 
 
 def lane_of(item: Item) -> str:

@@ -37,12 +37,15 @@ class Replay:
         if state.position >= state.end:
             self._end_when_empty(delivery)
             return False
-        if len(self.waiting) >= delivery.limits.replay_window:
+        room = min(delivery.limits.replay_window - len(self.waiting), delivery.retry_room())
+        if room <= 0:
             return False
         try:
             block = self._records.read(state.position)
         except OffsetExpired as expired:
-            state.position = expired.start
+            state.expired += min(expired.start, state.end) - state.position
+            state.position = min(expired.start, state.end)
+            delivery.ledger.dirty = True
             return True
         delivery.ledger.dirty = True
         if not block:
@@ -54,6 +57,9 @@ class Replay:
             state.position = record.offset + 1
             if record.source in delivery.plan.sources and self._takes(event):
                 self._select(delivery, record, event)
+                room -= 1
+                if room <= 0:
+                    break
         return True
 
     def cancel(self, delivery: Delivery) -> None:

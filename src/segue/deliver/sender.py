@@ -15,6 +15,7 @@ from segue.core.errors import Unavailable
 from segue.core.event import Event
 from segue.deliver.attempt import DELIVERED, REFUSED, RETRY, Attempt, Network, judge
 from segue.deliver.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
+from segue.deliver.gate import Gate
 from segue.deliver.history import decode_history, with_attempt
 from segue.deliver.lanes import Item, Lanes
 from segue.deliver.ledger import Ledger
@@ -26,9 +27,18 @@ from segue.deliver.replay import Replay
 from segue.deliver.retry import delay_ms, window_ends_at
 from segue.deliver.standstill import Standstill
 
+FULL_BATCHES_TO_GROW = 10
+"""So many full batches in a row must be taken after a 413 before a larger one is tried again."""
+
+GROWTH = 20
+"""It is then larger by one in so many of the size that the settings ask for, one event at least."""
+
 
 class Sender:
-    """See the module. `wake` asks for a pump soon; `luck` gives a random number in [0, 1)."""
+    """See the module. `wake` asks for a pump soon; `luck` gives a random number in [0, 1).
+
+    `halted` says whether commits fail, so that nothing may be sent.
+    """
 
     def __init__(
         self,
@@ -40,6 +50,7 @@ class Sender:
         network: Network,
         rows: RetryRows,
         wake: Callable[[], None],
+        halted: Callable[[], bool],
         limits: Limits,
     ) -> None:
         self.plan = plan
@@ -55,16 +66,23 @@ class Sender:
         self._ledger = ledger
         self._clock = clock
         self._luck = luck
-        self._network = network
         self._rows = rows
         self._wake = wake
         self._probe: Item | None = None
-        self._batch_most = plan.batch_size
+        self._set_batches(plan.batch_size)
+        paces = (self.pace, self.queue.aside_pace)
+        self._gate = Gate(network, paces=paces[:1], clock=clock, halted=halted, wake=wake)
+        self._aside_gate = Gate(network, paces=paces, clock=clock, halted=halted, wake=wake)
 
     @property
     def room(self) -> int:
         """How many more events may be taken in now."""
-        return max(self._limits.window, 2 * self.plan.batch_size) - len(self.window)
+        return self._window_most - len(self.window)
+
+    @property
+    def on_the_way(self) -> int:
+        """Attempts with a request on its way."""
+        return self.flying - len(self._gate.waiting) - len(self._aside_gate.waiting)
 
     @property
     def must_commit(self) -> bool:
@@ -95,7 +113,7 @@ class Sender:
         self.pace.set_rate(plan.max_rate, now)
         self.pace.resume()  # another key or address is not the one that asked to wait
         self.queue.set_rate(plan.max_rate, now)
-        self._batch_most = plan.batch_size
+        self._set_batches(plan.batch_size)
         self._probe = None  # one that is under way was made with the settings of before
         self.breaker.probe_now(now)
         self.standstill.set_disabled(not plan.enabled, now)
@@ -109,6 +127,13 @@ class Sender:
 
     def start(self, now: int) -> int | None:
         """Start what may start; gives the instant at which more may. Raises Unavailable with all in its place."""
+        if not self._gate.waiting and not self._aside_gate.waiting:
+            return self._begin(now)
+        instants = (self._gate.go_on(now), self._aside_gate.go_on(now), self._begin(now))
+        return min((at for at in instants if at is not None), default=None)
+
+    def _begin(self, now: int) -> int | None:
+        """Begin new flows; gives the instant at which another may begin."""
         plan = self.plan
         while plan.enabled and not plan.stall and self.flying < plan.max_concurrency:
             if self.must_commit:
@@ -161,7 +186,10 @@ class Sender:
             flow = plan.kind.send_batch(plan.settings, events)
         else:
             flow = plan.kind.send(plan.settings, events[0])
-        Attempt(items, flow, plan.mask, self._network, self._clock, self._finished).begin()
+        gate = self._aside_gate if item.job else self._gate
+        gate.begins = True
+        Attempt(items, flow, plan.mask, gate, self._clock, self._finished).begin()
+        gate.begins = False  # of a flow that ended without a request
 
     def _event_of(self, item: Item) -> Event:
         """Have the event of a parked item at hand again."""
@@ -185,11 +213,11 @@ class Sender:
         items = attempt.items
         self.flying -= 1
         self.queue.aside_flying -= items[0].job > 0
-        for _ in range(attempt.requests - 1):
-            self.pace.started(now)  # further requests of the same flow did not wait, but count
         for item in items:
             item.flying = False
         was_open = self.breaker.state != CLOSED
+        if self._shrunk and attempt.verdict is DELIVERED:
+            self._taken(len(items))
         if attempt.verdict is DELIVERED and attempt.answers is None:
             self.breaker.succeeded()
             for item in items:
@@ -214,9 +242,24 @@ class Sender:
         """A whole batch was refused: smaller ones after 413, else one by one, so that the good ones go through."""
         if status == 413:
             self._batch_most = max(1, len(items) // 2)
+            self._shrunk, self._full_batches = True, 0
         for item in reversed(items):
             item.alone = status != 413
             self._queue_first(item)
+
+    def _set_batches(self, size: int) -> None:
+        """How many events go into a request as the settings ask for, and how many are taken in for that."""
+        self._batch_size = self._batch_most = size
+        self._shrunk, self._full_batches = False, 0
+        self._window_most = max(self._limits.window, 2 * size)
+
+    def _taken(self, count: int) -> None:
+        """So many events of one request were taken after a 413 had made batches smaller: in time they grow again."""
+        self._full_batches += count >= self._batch_most
+        if self._full_batches >= FULL_BATCHES_TO_GROW:
+            self._full_batches = 0
+            self._batch_most = min(self._batch_size, self._batch_most + max(1, self._batch_size // GROWTH))
+            self._shrunk = self._batch_most < self._batch_size
 
     def _conclude(self, item: Item, attempt: Attempt, response: Response, verdict: Any, reason: str, now: int) -> None:
         if verdict is DELIVERED:
@@ -244,17 +287,15 @@ class Sender:
 
     def _retry(self, item: Item, attempt: Attempt, response: Response, now: int) -> None:
         item.attempts += 1
-        stopped_ms = self.standstill.total_ms(now)
-        if not item.first_at:
-            item.first_at = attempt.started_at
-            item.stopped_at = stopped_ms
+        self._begin_window(item, attempt.started_at, now)
         wait = delay_ms(item.attempts, self._luck())
         asked_to_wait = response.status == 429 or (response.status == 503 and response.retry_after_ms is not None)
         if asked_to_wait:
             self.pace.pause(now + (wait if response.retry_after_ms is None else response.retry_after_ms))
         elif item is attempt.items[0]:
             self.breaker.failed(item.keys, now, probe=item is self._probe)
-        ends = window_ends_at(started_at=item.first_at, stopped_since_ms=stopped_ms - item.stopped_at)
+        stopped_ms = self.standstill.since(item.stopped_at, item.open_at)
+        ends = window_ends_at(started_at=item.first_at, stopped_since_ms=stopped_ms)
         if now >= ends:
             self._refuse(item, "RETRY", now)
         elif asked_to_wait:
@@ -305,12 +346,17 @@ class Sender:
 
     def _park_behind(self, item: Item, now: int) -> None:
         assert item.event is not None
-        if not item.first_at:
-            item.first_at = now
-            item.stopped_at = self.standstill.total_ms(now)
+        self._begin_window(item, now, now)
         self._left(item)
         self._ledger.parked(item, item.event)
         self._unload(item)
+
+    def _begin_window(self, item: Item, first_at: int, now: int) -> None:
+        """Its retry window runs from `first_at`, if none does yet."""
+        self.standstill.count(now)
+        if not item.first_at:
+            item.first_at = first_at
+            item.stopped_at, item.open_at = self.standstill.stopped_ms, self.standstill.open_ms
 
     @staticmethod
     def _unload(item: Item) -> None:

@@ -77,6 +77,20 @@ MIGRATIONS = (
       destination INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (destination, first)
     ) STRICT, WITHOUT ROWID;
     """,
+    # Dead letters that were cut stay without a body, those of replays are counted apart.
+    """
+    ALTER TABLE retry ADD COLUMN open_at INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX retry_arrival ON retry (destination, arrival);
+    DROP INDEX dead_letter_age;
+    CREATE INDEX dead_letter_whole ON dead_letter (destination, job) WHERE body <> x'';
+    CREATE INDEX dead_letter_cut ON dead_letter (destination, offset) WHERE body = x'';
+    UPDATE destination SET body = CAST(json_set(CAST(body AS TEXT),
+      '$.dead_letters',
+      (SELECT count(*) FROM dead_letter l WHERE l.destination = destination.id AND l.job = 0),
+      '$.replayed_dead_letters',
+      (SELECT count(*) FROM dead_letter l WHERE l.destination = destination.id AND l.job > 0)
+    ) AS BLOB);
+    """,
 )
 
 DELIVERED_KEEP_MS = 7 * 86_400_000
@@ -93,20 +107,26 @@ FORGET = tuple(
 )
 UPSERT_DESTINATION = "INSERT INTO destination VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
 UPSERT_REPLAY = "INSERT INTO replay VALUES (?, ?, ?) ON CONFLICT (job) DO UPDATE SET body = excluded.body"
-INSERT_RETRY = "INSERT OR REPLACE INTO retry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-UPDATE_RETRY = """UPDATE retry SET due_at = ?, attempts = ?, first_at = ?, stopped_at = ?, history = ?
+INSERT_RETRY = "INSERT OR REPLACE INTO retry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+UPDATE_RETRY = """UPDATE retry SET due_at = ?, attempts = ?, first_at = ?, stopped_at = ?, open_at = ?, history = ?
   WHERE destination = ? AND job = ? AND offset = ?"""
+PARKED = """SELECT job, offset, source, message_id, received_at, order_keys, arrival, due_at, attempts, first_at,
+  stopped_at, open_at, length(body) + length(history) FROM retry
+  WHERE destination = ? AND arrival BETWEEN ? AND ? ORDER BY arrival"""
 DELETE_RETRY = "DELETE FROM retry WHERE destination = ? AND job = ? AND offset = ?"
 INSERT_DEAD = "INSERT INTO dead_letter VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-REDRIVABLE = """destination = ?1 AND job = 0 AND id <= ?2
+REDRIVABLE = """destination = ?1 AND body <> x'' AND id <= ?2
   AND (?3 = '[]' OR reason IN (SELECT value FROM json_each(?3)))
   AND (?4 = '[]' OR message_id IN (SELECT value FROM json_each(?4)))"""
 REDRIVE = f"""INSERT OR REPLACE INTO retry
-  SELECT destination, 0, offset, source, message_id, received_at, order_keys, ?5 + row_number() OVER (ORDER BY id) - 1,
-         ?6, 0, 0, 0, history, body
+  SELECT destination, job, offset, source, message_id, received_at, order_keys,
+         ?5 + row_number() OVER (ORDER BY id) - 1, ?6, 0, 0, 0, history, body, 0
   FROM dead_letter WHERE {REDRIVABLE}"""  # noqa: S608 - ours
-CUT_DEAD = """DELETE FROM dead_letter WHERE id IN
-  (SELECT id FROM dead_letter WHERE destination = ? ORDER BY id LIMIT ?)"""
+CUT_DEAD, CUT_REPLAYED_DEAD = (
+    f"""UPDATE dead_letter SET body = x'', history = x'' WHERE id IN
+  (SELECT id FROM dead_letter WHERE destination = ? AND job {which} AND body <> x'' ORDER BY job, id LIMIT ?)"""  # noqa: S608 - ours
+    for which in ("= 0", "> 0")
+)
 DELETE_REDRIVEN = f"DELETE FROM dead_letter WHERE {REDRIVABLE}"  # noqa: S608 - ours
 INSERT_DELIVERED = "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?, ?, ?, ?, ?)"
 INSERT_ANSWER = """INSERT INTO answer VALUES (?, ?, ?)
@@ -155,6 +175,8 @@ class DeliveryWriter:
             run.execute(DELETE_REDRIVEN, redrive[:4])
         if delta.dead_cut:
             run.execute(CUT_DEAD, (delta.destination, delta.dead_cut))
+        if delta.replayed_dead_cut:
+            run.execute(CUT_REPLAYED_DEAD, (delta.destination, delta.replayed_dead_cut))
         if delta.disabled:
             run.executemany(INSERT_DISABLED, delta.disabled)
         for job, replay in delta.replays.items():
@@ -187,6 +209,30 @@ class DeliveryWriter:
                WHERE at < ?2 OR number <= ?3)""",
             (destination, before_ms, excess, most),
         ).rowcount
+
+    def cut_expired(self, destination: int, start: int, *, most: int = 5_000) -> int:
+        """Drop what only explains events that the log, which begins at `start`, does not hold any more.
+
+        That are dead letters without a body, and spans while disabled; at most `most` of each go in one call. Gives
+        how many of the sort of which more went.
+        """
+        run = self._connection
+        letters = run.execute(
+            """DELETE FROM dead_letter WHERE id IN
+               (SELECT id FROM dead_letter WHERE destination = ? AND offset < ? AND body = x'' LIMIT ?)""",
+            (destination, start, most),
+        ).rowcount
+        spans = run.execute(
+            """DELETE FROM disabled_span WHERE destination = ?1 AND first IN
+               (SELECT first FROM disabled_span WHERE destination = ?1 AND last < ?2 LIMIT ?3)""",
+            (destination, start, most),
+        ).rowcount
+        return max(letters, spans)
+
+    def cut_jobs(self, jobs: Iterable[int]) -> None:
+        """Drop what is kept of these replays and redrives, whose retry rows are gone."""
+        with transaction(self._connection):
+            self._connection.executemany("DELETE FROM replay WHERE job = ?", [(job,) for job in jobs])
 
     def cut_answers(self, before_ms: int, *, keep: int = ANSWERS_MOST, most: int = 5_000) -> int:
         """Drop answers that no kept line can refer to any more, and the oldest beyond `keep`; gives how many went.
@@ -234,12 +280,7 @@ class DeliveryReader:
 
     def parked_rows(self, destination: int, *, first: int = 0, last: int | None = None) -> list[ParkedRow]:
         """The retry rows in order of arrival, those of arrivals `first` to `last`, without what takes room."""
-        rows = self._rows(
-            """SELECT job, offset, source, message_id, received_at, order_keys, arrival, due_at, attempts, first_at,
-               stopped_at, length(body) FROM retry
-               WHERE destination = ? AND arrival BETWEEN ? AND coalesce(?, 9223372036854775807) ORDER BY arrival""",
-            (destination, first, last),
-        )
+        rows = self._rows(PARKED, (destination, first, 2**62 if last is None else last))
         return [ParkedRow(*row) for row in rows]
 
     def retry_row(self, destination: int, job: int, offset: int) -> RetryRow | None:
@@ -258,18 +299,25 @@ class DeliveryReader:
         return [(row[0], DeadLetter(*row[1:])) for row in rows]
 
     def redrivable(self, destination: int, reasons: str, message_ids: str, *, rows: int, size: int) -> RedriveCount:
-        """The oldest dead letters of these reasons and messageIds (JSON lists, empty is any) that fit."""
+        """The oldest dead letters of these reasons and messageIds (JSON lists, empty is any) that fit.
+
+        Those without a body are passed over: there is nothing left to send.
+        """
         found = self._rows(
-            f"SELECT id, reason, length(body) FROM dead_letter WHERE {REDRIVABLE} ORDER BY id LIMIT ?5",  # noqa: S608 - ours
+            f"""SELECT id, job, reason, length(body) + length(history) FROM dead_letter
+                WHERE {REDRIVABLE} ORDER BY id LIMIT ?5""",  # noqa: S608 - ours
             (destination, 2**62, reasons, message_ids, max(0, rows)),
         )
-        last_id, total, counts = 0, 0, dict[str, int]()
-        for number, code, length in found:
-            if total + length > size:
+        count = RedriveCount(0, {}, {}, 0)
+        for number, job, code, length in found:
+            if count.size + length > size:
                 break
-            last_id, total = number, total + length
-            counts[code] = counts.get(code, 0) + 1
-        return RedriveCount(last_id, counts, total)
+            count = count._replace(last_id=number, size=count.size + length)
+            if job:
+                count.jobs[job] = count.jobs.get(job, 0) + 1
+            else:
+                count.reasons[code] = count.reasons.get(code, 0) + 1
+        return count
 
     def dead_letters_of(self, destination: int, offset: int) -> list[DeadLetter]:
         """The dead letters of one event, oldest first."""

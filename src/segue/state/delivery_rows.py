@@ -24,17 +24,24 @@ class DestinationState(Struct, kw_only=True):
     refused: dict[str, int] = {}
     retrying: int = 0
     retry_bytes: int = 0
+    """What the retry rows hold: bodies and attempts, those of replays among them."""
     dead_letters: int = 0
+    """Those that still have a body, but for those of replays."""
+    replayed_dead_letters: int = 0
+    """The same of replays."""
     dead_letters_cut: int = 0
+    """How many have lost their body, of both sorts, ever."""
     delivered_rows: int = 0
     delivered_bytes: int = 0
     breaker: str = "closed"
     breaker_reason: str | None = None
+    key_refusals: int = 0
+    """Answers 401 and 403 in a row, as the breaker counts them."""
     stopped_ms: int = 0
-    """For how long retry windows have stood still in all, counted up to the instant `stopped_counted_to`."""
+    """For how long it has been disabled in all, counted up to the instant `stopped_counted_to`."""
+    open_total_ms: int = 0
+    """For how long its breaker was not closed in all, but for what is counted as disabled."""
     stopped_counted_to: int = 0
-    open_ms: int = 0
-    """How much of that is due to the present opening of the breaker."""
     disabled: bool = False
     """Whether it was switched off at that instant, so that windows stood still from then on."""
     moved_at: int = 0
@@ -43,7 +50,11 @@ class DestinationState(Struct, kw_only=True):
 
 
 class ReplayState(Struct, kw_only=True):
-    """How far a replay has come; its counts are outside the balance."""
+    """How far a replay has come; its counts are outside the balance.
+
+    `expired` counts records of the log, of any source, that retention dropped before the replay read them; and events
+    of its own that were dropped while they were on their way, where a restart could not find them again.
+    """
 
     position: int
     end: int
@@ -53,6 +64,7 @@ class ReplayState(Struct, kw_only=True):
     filtered: int = 0
     refused: int = 0
     retrying: int = 0
+    expired: int = 0
     state: str = "running"
 
     @property
@@ -62,7 +74,10 @@ class ReplayState(Struct, kw_only=True):
 
 
 class RetryRow(NamedTuple):
-    """An event that waits for a retry, or behind one that does. `order_keys` and `history` are JSON."""
+    """An event that waits for a retry, or behind one that does. `order_keys` and `history` are JSON.
+
+    `stopped_at` and `open_at` are for how long the destination had been disabled, and its breaker open, at `first_at`.
+    """
 
     destination: int
     job: int
@@ -78,10 +93,11 @@ class RetryRow(NamedTuple):
     stopped_at: int
     history: bytes
     body: bytes
+    open_at: int
 
 
 class ParkedRow(NamedTuple):
-    """What is kept in memory of a retry row. `size` is its body's, in bytes."""
+    """What is kept in memory of a retry row. `size` is what body and history take, in bytes."""
 
     job: int
     offset: int
@@ -94,11 +110,15 @@ class ParkedRow(NamedTuple):
     attempts: int
     first_at: int
     stopped_at: int
+    open_at: int
     size: int
 
 
 class DeadLetter(NamedTuple):
-    """An event refused for good. `history` is JSON: the attempts, oldest first."""
+    """An event refused for good. `history` is JSON: the attempts, oldest first.
+
+    `job` is the replay that sent it, 0 on the live way. Of one that was cut, body and history are empty.
+    """
 
     destination: int
     job: int
@@ -132,6 +152,7 @@ class RetryUpdate(NamedTuple):
     attempts: int
     first_at: int
     stopped_at: int
+    open_at: int
     history: bytes
     destination: int
     job: int
@@ -153,11 +174,20 @@ class Redrive(NamedTuple):
 
 
 class RedriveCount(NamedTuple):
-    """What a redrive would take back: up to which id, how many of each reason, and their bytes."""
+    """What a redrive would take back: up to which id, how many of each reason, and their bytes.
+
+    Those that a replay sent are counted in `jobs`, by the replay, instead of in `reasons`.
+    """
 
     last_id: int
     reasons: dict[str, int]
+    jobs: dict[int, int]
     size: int
+
+    @property
+    def rows(self) -> int:
+        """How many in all."""
+        return sum(self.reasons.values()) + sum(self.jobs.values())
 
 
 class Delta(Struct, kw_only=True):
@@ -171,7 +201,9 @@ class Delta(Struct, kw_only=True):
     """Retry rows that are done: (destination, job, offset)."""
     dead: list[DeadLetter] = []
     dead_cut: int = 0
-    """How many of the oldest dead letters go, because there are too many."""
+    """How many of the oldest dead letters lose their body, because there are too many."""
+    replayed_dead_cut: int = 0
+    """The same of those that replays sent."""
     redriven: list[Redrive] = []
     delivered: list[DeliveredRow] = []
     answers: list[tuple[int, bytes, int]] = []

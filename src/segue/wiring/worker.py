@@ -153,6 +153,7 @@ class Worker:
                 rows=self._rows,
                 answers=self._answers,
                 wake=self._loop.wake,
+                halted=lambda: self._loop.halted,
             )
             self._known[row.id] = (row, delivery)
             self._loop.add(delivery)
@@ -238,9 +239,9 @@ class Worker:
                 self._standing.discard(number)
 
     async def _tidy(self) -> None:
-        """Keep the bounds of what is kept for `explain` and of dead letters."""
+        """Keep the bounds of what is kept for `explain`, of dead letters and of jobs."""
         now = self._clock.now_ms()
-        before = now - DELIVERED_KEEP_MS
+        before, start = now - DELIVERED_KEEP_MS, self._reader.start(0)
         for number, (_, delivery) in list(self._known.items()):
             ledger, cut = delivery.ledger, CUT_AT_ONCE
             while cut == CUT_AT_ONCE:
@@ -249,8 +250,23 @@ class Worker:
                 )
                 cut = await self._loop.in_writer(work)
                 ledger.delivered_cut(cut)
+            expired = partial(self._writer.cut_expired, number, start, most=CUT_AT_ONCE)
+            while await self._loop.in_writer(expired) == CUT_AT_ONCE:
+                pass
+        await self._cut_jobs()
         known = list(self._known)
         while not await self._loop.in_writer(lambda: self._writer.forget(known, most=CUT_AT_ONCE)):
             pass
         while await self._loop.in_writer(lambda: self._writer.cut_answers(before - DAY_MS, most=CUT_AT_ONCE)):
             pass
+
+    async def _cut_jobs(self) -> None:
+        """Forget the jobs that control, which keeps the newest, has forgotten, once nothing of them is left to do.
+
+        Never one that control still names: without its row it would begin again.
+        """
+        under_way = {job for _, delivery in self._known.values() for job in delivery.ledger.replays}
+        kept = under_way.union(job.id for job in self._control.snapshot().jobs)
+        gone = [job for job, replay in self._rows.replays().items() if job not in kept and not replay.retrying]
+        if gone:
+            await self._loop.in_writer(lambda: self._writer.cut_jobs(gone))
