@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -11,6 +12,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
+from segue.control.jobs import JobSpec, create_replay
 from segue.control.secrets import Secrets
 from segue.control.workspace import apply
 from segue.control.workspace_file import parse_workspace
@@ -20,7 +22,7 @@ from segue.log.sqlite import SQLiteLogWriter
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import read_settings
 from segue.state.control import ControlStore
-from segue.state.deliveries import DeliveryReader, DeliveryWriter, Delta, DestinationState
+from segue.state.deliveries import DeliveryReader, DeliveryWriter, Delta, DestinationState, ReplayState
 from segue.wiring.housekeeping import Housekeeping
 
 FILE = """
@@ -88,6 +90,14 @@ class House:
             ]
         )
 
+    def replay(self, slug: str, **state: Any) -> int:
+        """A replay that has come so far; gives its number."""
+        job = create_replay(self.control, slug, JobSpec())
+        replays = {job.id: ReplayState(**({"position": 0, "end": 45} | state))}
+        destination = DestinationState(position=45, passed={"website": 45})
+        self.writer.commit([Delta(destination=job.destination, state=destination, replays=replays)])
+        return job.id
+
     def said(self, what: str) -> list[Any]:
         return [line for line in self.lines.entries if line["event"] == what]
 
@@ -148,6 +158,54 @@ def test_a_short_disk_drops_the_oldest_unread_only_where_that_is_allowed(house):
     assert house.start() == 40
     with pytest.raises(OffsetExpired):
         house.reader.read(0, 5, 1)
+
+
+def test_unread_ones_go_at_twice_the_floor_too_so_that_no_event_is_turned_away(house):
+    house.append(45)
+    house.stand(ahead=45, behind=5)
+    floor = f"{shutil.disk_usage(house.folder).free * 3 // 4_000_000}MB"
+    keeping = house.keeping(SEGUE_DISK_FLOOR=floor, SEGUE_LOG_DROP_UNREAD="true")
+    assert keeping.disk_ok()
+    keeping.tidy()
+    assert house.start() == 40
+
+
+def test_a_replay_under_way_keeps_what_it_has_still_to_read(house):
+    house.append(45)
+    house.stand(ahead=45, behind=45)
+    job = house.replay("behind", position=25)
+    house.clock.now += HOUR_MS
+    house.keeping().tidy()
+    assert house.start() == 20
+    house.replay("ahead", position=45, unfinished=[34], state="done")
+    number = house.control.snapshot().destinations[1].id
+    over = {job: ReplayState(position=25, end=45, state="cancelled")}
+    state = DestinationState(position=45, passed={"website": 45})
+    house.writer.commit([Delta(destination=number, state=state, replays=over)])
+    house.keeping().tidy()
+    assert house.start() == 30, "one that is over or cancelled keeps only what it has on its way"
+
+
+def test_a_replay_to_a_destination_that_is_off_holds_nothing_up(house):
+    house.append(45)
+    house.stand(ahead=45, behind=45)
+    house.replay("behind")
+    off = FILE.replace(
+        "behind, source: website, kind: planhat, enabled: true",
+        "behind, source: website, kind: planhat, enabled: false",
+    )
+    apply(house.control, parse_workspace(off.encode(), {}), Secrets.passing(), house.log.ends)
+    house.clock.now += HOUR_MS
+    house.keeping().tidy()
+    assert house.start() == 40
+
+
+def test_a_replay_holds_nothing_up_where_the_disk_is_short(house):
+    house.append(45)
+    house.stand(ahead=45, behind=45)
+    house.replay("behind")
+    house.keeping(SEGUE_DISK_FLOOR=ENDLESS).tidy()
+    assert house.start() == 40
 
 
 async def test_the_disk_is_watched_on_after_a_failure_which_is_said_once(house):

@@ -1,6 +1,7 @@
 """Housekeeping of the log: retention, and what is done when the disk gets short.
 
-Rule: an event that an enabled destination has not passed is dropped only where `log.drop_unread` says so.
+Rule: an event that an enabled destination has not passed is dropped only where `log.drop_unread` says so. A replay
+under way keeps what it has still to read beyond `log.keep`, but not where the disk is short.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from segue.core.clock import Clock
 from segue.log import Dropped, LogWriter
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore
-from segue.state.deliveries import DeliveryReader, DestinationState
+from segue.state.deliveries import DeliveryReader, DestinationState, ReplayState
 
 LOOK_AT_DISK_S = 0.5
 RETENTION_S = 60.0
@@ -30,6 +31,21 @@ def passed_by_all(control: Control, states: dict[int, DestinationState], end: in
         if row.enabled:
             state = states.get(row.id) or unread_state(row)
             lowest = min(lowest, state.position, *state.unfinished)
+    return lowest
+
+
+def passed_by_replays(control: Control, replays: dict[int, ReplayState], end: int) -> int:
+    """The lowest offset that a replay to an enabled destination has still to read; the log's end where there is none.
+
+    One to a destination that is disabled makes no progress, and one that control has forgotten is not gone on with.
+    """
+    lowest = end
+    enabled = {row.id for row in control.destinations if row.enabled}
+    for job in control.jobs:
+        replay = replays.get(job.id)
+        if replay is not None and job.destination in enabled:
+            begin = replay.position if replay.state == "running" else end
+            lowest = min(lowest, begin, *replay.unfinished)
     return lowest
 
 
@@ -88,10 +104,10 @@ class Housekeeping:
     def tidy(self) -> None:
         """Drop what may go. Raises what the log and the state raise."""
         end = self._log.ends().offset
-        passed = passed_by_all(self._control.snapshot(), self._state.destinations(), end)
-        self._say(
-            self._log.retain(passed=passed, keep_ms=self._keep_ms, now_ms=self._clock.now_ms()), "kept long enough"
-        )
+        control = self._control.snapshot()
+        passed = passed_by_all(control, self._state.destinations(), end)
+        old = min(passed, passed_by_replays(control, self._state.replays(), end))
+        self._say(self._log.retain(passed=old, keep_ms=self._keep_ms, now_ms=self._clock.now_ms()), "kept long enough")
         for _ in range(EARLY_DROPS_AT_ONCE):
             if shutil.disk_usage(self._folder).free >= 2 * self._floor or not self._drop_early(passed):
                 break
@@ -104,11 +120,14 @@ class Housekeeping:
         self._trouble = trouble
 
     def _drop_early(self, passed: int) -> bool:
-        """Drop one piece for the disk's sake; False where nothing may go."""
+        """Drop one piece for the disk's sake; False where nothing may go.
+
+        Unread ones, where that is allowed, go at twice the floor too: the purpose is that no event is turned away.
+        """
         gone = self._log.drop_passed(passed)
         if gone is not None:
             self._say(gone, "disk is short, and every destination has passed it")
-        elif self._drop_unread and shutil.disk_usage(self._folder).free < self._floor:
+        elif self._drop_unread:
             gone = self._log.drop_oldest()
             self._say(gone, "disk is short, and log.drop_unread is set")
         return gone is not None
