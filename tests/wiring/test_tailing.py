@@ -9,6 +9,7 @@ import pytest
 
 from segue.core.errors import Invalid, Unavailable
 from segue.state.quarantine import Drop
+from segue.wiring import tailing
 from segue.wiring.tailing import follow, newest
 from segue.wiring.texts import Entry
 
@@ -77,3 +78,38 @@ def test_a_server_that_lets_no_more_follow_is_told(files: Files) -> None:
             connection.sendall(b'{"error":"20 others follow already"}\n')
         with pytest.raises(Unavailable, match="20 others"):
             next(following)
+
+
+def test_the_newest_of_one_source_are_found_behind_those_of_another(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tailing, "READ_AT_ONCE", 3)
+    files.accept("1", "2", "3", "4", source="app")
+    files.accept(*map(str, range(10, 30)))
+    files.accept("5", source="app")
+    assert names(newest(files.views, 3, "app").entries) == ["3", "4", "5"]
+    assert names(newest(files.views, 9, "app").entries) == ["1", "2", "3", "4", "5"]
+    assert names(newest(files.views, 3, "website").entries) == ["27", "28", "29"]
+    assert names(newest(files.views, 8).entries) == [*map(str, range(23, 30)), "5"]
+    assert names(newest(files.views, 0, "app").entries) == []
+    monkeypatch.setattr(tailing, "LOOK_BACK", 22)
+    assert names(newest(files.views, 3, "app").entries) == ["4", "5"]
+
+
+def test_the_newest_of_one_source_are_its_dropped_ones_as_well(files: Files) -> None:
+    files.accept("1", "2")
+    files.quarantine.add([Drop("website", "id_not_string", files.clock.now + 1, "3", b"{}")])
+    files.quarantine.add([Drop("app", "id_not_string", files.clock.now + 2, str(n), b"{}") for n in range(4, 9)])
+    assert names(newest(files.views, 2, "website").entries) == ["2", "3"]
+    assert names(newest(files.views, 2).entries) == ["7", "8"]
+
+
+def test_one_source_is_followed_and_no_other(files: Files) -> None:
+    files.accept("1")
+    with listen(files):
+        following = follow(files.views, newest(files.views, 1, "website"))
+        assert next(following).message_id == "1"
+        files.accept("2", source="app")
+        files.accept("3")
+        files.quarantine.add([Drop(name, "id_not_string", NOW + 9, name, b"{}") for name in ("app", "website", "")])
+    assert names(following) == ["3", "website"]

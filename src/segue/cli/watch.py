@@ -68,7 +68,7 @@ def explain(message_id: str, source: str | None, every: bool, as_json: bool, dat
 
 @segue.command()
 @click.option("-n", "--lines", "count", type=click.IntRange(0, 1000), default=10, help="Begin with so many events.")
-@click.option("--source", default=None, help="Only this source.")
+@click.option("--source", default=None, help="Only this source; begins with those among the newest 100,000 of all.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as JSON.")
 @click.option("--no-follow", is_flag=True, help="End instead of waiting for more.")
 @data_option
@@ -86,11 +86,10 @@ def tail(count: int, source: str | None, as_json: bool, no_follow: bool, data: s
     with open_views(instance_of(settings_of(data)), SystemClock()) as views:
         if source is not None:
             find_source(views.control.snapshot(), source)
-        position = newest(views, count)
+        position = newest(views, count, source)
         for entry in position.entries if no_follow else follow(views, position):
-            if source is None or entry.source == source:
-                click.echo(event_line(entry, as_json=as_json))
-                sys.stdout.flush()
+            click.echo(event_line(entry, as_json=as_json))
+            sys.stdout.flush()
     if not no_follow:
         click.echo("the server has ended", err=True)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from segue.wiring.texts import Entry
 from segue.wiring.views import Views
 
 READ_AT_ONCE = 500
+LOOK_BACK = 100_000
+"""How many of the newest records are searched for those of one source."""
+
 LOOK_FOR_DROPS_S = 1.0
 GROWN, REFUSED = b'"grown"', b'"error"'
 """What the server's lines hold: there is more to read, or it does not serve us."""
@@ -29,22 +33,23 @@ GROWN, REFUSED = b'"grown"', b'"error"'
 
 @dataclass
 class Position:
-    """How far one has read: the log's next offset, and how many drops there were."""
+    """How far one has read: the log's next offset, and how many drops there were; of one source, or of all."""
 
     offset: int
     dropped: int
+    source: str | None = None
     entries: list[Entry] = field(default_factory=list)
 
 
-def newest(views: Views, count: int) -> Position:
-    """The last `count` accepted and dropped events by time, and where to go on."""
+def newest(views: Views, count: int, source: str | None = None) -> Position:
+    """The last `count` accepted and dropped events by time, of one source or of all, and where to go on."""
     end = views.log.end(0)
-    begin = max(views.log.start(0), end - count)
-    dropped = _drops_ever(views)
-    records = [accepted(record) for record in views.log.read(0, begin, count)] if count and begin < end else []
-    drops = [drop_entry(drop) for drop in views.quarantine.newest(limit=count)] if count else []
-    entries = sorted([*records, *drops], key=lambda entry: entry.at)[-count:] if count else []
-    return Position(offset=end, dropped=dropped, entries=entries)
+    dropped = _drops_ever(views, source)
+    entries: list[Entry] = []
+    if count:
+        drops = [drop_entry(drop) for drop in reversed(views.quarantine.newest(source, count))]
+        entries = sorted([*_last_accepted(views, end, count, source), *drops], key=lambda entry: entry.at)[-count:]
+    return Position(offset=end, dropped=dropped, source=source, entries=entries)
 
 
 def follow(views: Views, position: Position) -> Iterator[Entry]:
@@ -88,7 +93,24 @@ def drop_entry(drop: Drop) -> Entry:
     )
 
 
+def _last_accepted(views: Views, end: int, count: int, source: str | None) -> list[Entry]:
+    """The newest records before `end`, the oldest first; those of one source are looked for in so much of the log."""
+    found: deque[Entry] = deque()
+    least = max(views.log.start(0), end - (count if source is None else LOOK_BACK))
+    while end > least and len(found) < count:
+        begin = max(least, end - READ_AT_ONCE)
+        try:
+            records = views.log.read(0, begin, end - begin)
+        except OffsetExpired:
+            break  # retention has come as far as this meanwhile
+        own = [record for record in records if source is None or record.source == source]
+        found.extendleft(accepted(record) for record in reversed(own[-(count - len(found)) :]))
+        end = begin
+    return list(found)
+
+
 def _more(views: Views, position: Position) -> Iterator[Entry]:
+    source = position.source
     while True:
         try:
             records = views.log.read(0, position.offset, READ_AT_ONCE)
@@ -98,16 +120,17 @@ def _more(views: Views, position: Position) -> Iterator[Entry]:
         if not records:
             break
         position.offset = records[-1].offset + 1
-        yield from (accepted(record) for record in records)
-    dropped = _drops_ever(views)
+        yield from (accepted(record) for record in records if source is None or record.source == source)
+    dropped = _drops_ever(views, source)
     if dropped > position.dropped:
-        fresh = views.quarantine.newest(limit=min(dropped - position.dropped, READ_AT_ONCE))
+        fresh = views.quarantine.newest(source, min(dropped - position.dropped, READ_AT_ONCE))
         position.dropped = dropped
-        yield from (drop_entry(drop) for drop in sorted(fresh, key=lambda drop: drop.received_at))
+        yield from (drop_entry(drop) for drop in reversed(fresh))
 
 
-def _drops_ever(views: Views) -> int:
-    return sum(count for codes in views.quarantine.counts().values() for count in codes.values())
+def _drops_ever(views: Views, source: str | None) -> int:
+    counts = views.quarantine.counts()
+    return sum(n for slug, codes in counts.items() if source in (None, slug) for n in codes.values())
 
 
 def _heard(server: socket.socket) -> bytes:
