@@ -12,7 +12,7 @@ from bench.children import Failed, load, role, speaker, write_workspace
 from bench.events import BATCH_EVENTS
 from bench.load import LoadResult, LoadSpec
 from bench.machine import SERVER_CORE
-from bench.measure import Extent, folder, tell
+from bench.measure import Extent, tell
 from bench.report import Row, middle
 
 ROUNDS = 15
@@ -56,7 +56,7 @@ def measure(extent: Extent) -> list[Row]:
 def _rounds(extent: Extent, *, path: str, events: int) -> dict[str, list[LoadResult]]:
     results: dict[str, list[LoadResult]] = {"segue": [], "stamp": [], "nothing": []}
     with (
-        folder() as data,
+        extent.folder() as data,
         role("collector", data, workspace=write_workspace(data)) as collector,
         speaker("bench.bare_collector", "stamp", core=SERVER_CORE) as stamp,
         speaker("bench.bare_collector", "nothing", core=SERVER_CORE) as nothing,

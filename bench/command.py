@@ -1,4 +1,4 @@
-"""The command line of the benchmark: `python -m bench [--quick] [ROW ...]`.
+"""The command line of the benchmark: `python -m bench [--quick] [--data DIR] [ROW ...]`.
 
 Rule: it ends with 0 where every row asked for is met, with 1 where one is not, with 2 where it could not measure.
 """
@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from bench import machine
 from bench.children import Failed
@@ -28,6 +29,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Segue beside its limits.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{', '.join(ROWS)}; all where none is named")
     parser.add_argument("--quick", action="store_true", help="for trying: too short to be believed")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, default=RESULTS,
+        help="make the instances that are measured below DIR, to measure its disk; default: %(default)s",
+    )  # fmt: skip
     asked = parser.parse_args(arguments)
     unknown = set(asked.rows) - set(ROWS)
     if unknown:
@@ -49,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         for name in names:
             tell(f"{name} ...")
             during = machine.Others()
-            rows += _measure(name)(Extent(quick=asked.quick))
+            rows += _measure(name)(Extent(quick=asked.quick, data=asked.data))
             shares[name] = round(during.share(), 3)
     except Failed as error:
         tell(f"could not measure: {error}")

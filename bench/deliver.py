@@ -17,7 +17,7 @@ from bench.bare_client import BareSpec
 from bench.children import Failed, Role, Speaker, bare_client, role, speaker, write_workspace
 from bench.events import Records
 from bench.machine import cpu_seconds
-from bench.measure import Extent, folder, tell
+from bench.measure import Extent, tell
 from bench.report import Row, middle
 from segue.control.secrets import Secrets
 from segue.control.workspace import apply
@@ -76,7 +76,7 @@ def measure(extent: Extent) -> list[Row]:
     records = Records(SystemClock().now_ms())
     deliveries = extent.count(DELIVERIES)
     cpu: dict[str, list[float]] = {"bare": [], "one": [], "many": [], "long": []}
-    with folder() as place, speaker("bench.sink") as sink, ExitStack() as stack:
+    with extent.folder() as place, speaker("bench.sink") as sink, ExitStack() as stack:
         bodies = place / "bodies"
         bodies.write_bytes(b"\n".join(record.body for record in records.fresh(1_000)))
         benches = {

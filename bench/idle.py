@@ -10,7 +10,7 @@ import time
 
 from bench import machine
 from bench.children import instance, write_workspace
-from bench.measure import Extent, folder, tell
+from bench.measure import Extent, tell
 from bench.report import Row, middle
 
 ROUNDS = 3
@@ -24,7 +24,7 @@ def measure(extent: Extent) -> list[Row]:
     memory, cpu, ready, again = [], [], [], []
     each: dict[str, float] = {}
     for number in range(extent.rounds(ROUNDS)):
-        with folder() as data:
+        with extent.folder() as data:
             # Nothing listens there, and nothing is sent there.
             workspace = write_workspace(data, destinations=["https://example.com/events"])
             with instance(data / "instance", workspace=workspace) as running:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bench.children import Failed, instance, load, speaker, write_workspace
 from bench.load import LoadSpec
 from bench.machine import cpu_seconds, family
-from bench.measure import Extent, folder, tell
+from bench.measure import Extent, tell
 from bench.report import Row, middle
 
 ROUNDS = 3
@@ -21,7 +21,7 @@ P50_MS, P99_MS = 10.0, 50.0
 def measure(extent: Extent) -> list[Row]:
     """The rows `latency`."""
     halves, most, cpu = [], [], []
-    with folder() as data, speaker("bench.sink") as sink:
+    with extent.folder() as data, speaker("bench.sink") as sink:
         workspace = write_workspace(data, destinations=[f"http://127.0.0.1:{sink.port}/events"])
         with instance(data / "instance", workspace=workspace, sink=sink.port) as running:
             came = 0

@@ -1,6 +1,7 @@
 """What every row is handed: how long to measure, where to put files, whom to tell.
 
-Rule: files are made on the disk that holds the checkout, since a file system in memory would make commits free.
+Rule: files are made on the disk that holds the checkout, or where one is told to measure, and never in the system's
+temporary folder, since a file system in memory would make commits free.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Extent(Struct, frozen=True, kw_only=True):
     """How much is measured. `quick` is for trying: too short to be believed."""
 
     quick: bool = False
+    data: Path = RESULTS
+    """The folder in which each measurement makes a data folder of its own, removed after it."""
 
     def rounds(self, full: int) -> int:
         """How many rounds, where `full` are enough to be believed."""
@@ -36,16 +39,15 @@ class Extent(Struct, frozen=True, kw_only=True):
         """How many events, where `full` are enough."""
         return max(1, full // 10) if self.quick else full
 
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    """A folder for one measurement, removed after it."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix="data-", dir=RESULTS))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A folder for one measurement, removed after it."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix="data-", dir=self.data))
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def tell(text: str) -> None:

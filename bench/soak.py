@@ -14,7 +14,7 @@ from bench import machine
 from bench.children import Failed, instance, load, speaker, write_workspace
 from bench.events import BATCH_EVENTS
 from bench.load import LoadResult, LoadSpec
-from bench.measure import Extent, folder, tell
+from bench.measure import Extent, tell
 from bench.report import Row, middle
 
 SECONDS = 600.0
@@ -32,7 +32,7 @@ Samples = list[tuple[float, int]]
 def measure(extent: Extent) -> list[Row]:
     """The row `soak`."""
     seconds = 20.0 if extent.quick else SECONDS
-    with folder() as data, speaker("bench.sink") as sink:
+    with extent.folder() as data, speaker("bench.sink") as sink:
         workspace = write_workspace(data, destinations=[f"http://127.0.0.1:{sink.port}/events"])
         with instance(data / "instance", workspace=workspace, sink=sink.port) as running:
             sent, samples = _loaded(running.port, running.process.pid, seconds)

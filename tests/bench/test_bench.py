@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -65,3 +66,13 @@ def test_an_unknown_row_is_wrong_usage() -> None:
     asked = subprocess.run([sys.executable, "-m", "bench", "nonsense"], cwd=ROOT, capture_output=True, text=True)
     assert asked.returncode == 2
     assert "there is no row nonsense" in asked.stderr
+
+
+def test_a_measurement_has_a_folder_of_its_own_on_the_disk_that_is_named(tmp_path: Path) -> None:
+    from bench.measure import Extent
+
+    (tmp_path / "control.db").write_text("of an instance that is there")
+    with Extent(data=tmp_path).folder() as made:
+        assert made.parent == tmp_path
+        (made / "control.db").write_text("of the benchmark's")
+    assert [path.name for path in tmp_path.iterdir()] == ["control.db"]

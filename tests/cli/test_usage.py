@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from segue.cli.group import ORDER
@@ -34,6 +36,20 @@ def test_help_shows_what_help_behind_a_command_shows():
     assert succeeded("help", "destinations", "test").out == succeeded("destinations", "test", "--help").out
     assert process("destinations", "test", "-h").out.startswith("Usage: segue destinations test")
     assert "No such command 'destroy'" in segue("help", "destroy").err
+
+
+def leaves(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, by its words."""
+    for name, found in group.commands.items():
+        if isinstance(found, click.Group):
+            yield from leaves(found, *above, name)
+        elif not found.hidden:
+            yield " ".join([*above, name]), found
+
+
+@pytest.mark.parametrize("words", sorted(dict(leaves(command))))
+def test_every_command_takes_a_data_folder(words):
+    assert "--data" in {name for option in dict(leaves(command))[words].params for name in option.opts}
 
 
 @pytest.mark.parametrize("name", sorted(command.commands))
@@ -98,6 +114,12 @@ def test_what_the_terminal_cannot_show_is_shown_by_its_number(tmp_path):
     said = process("plan", file, "--data", tmp_path / "none", PYTHONIOENCODING="latin-1")
     assert said.code == 0
     assert "\\U0001f389" in said.out
+
+
+def test_bench_hands_on_its_rows_and_its_folder_and_leaves_the_folder_as_it_was(tmp_path):
+    said = process("bench", "unheard-of", "--data", tmp_path / "disk")
+    assert (said.code, "there is no row unheard-of" in said.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bench_outside_a_checkout_says_where_it_is(tmp_path):

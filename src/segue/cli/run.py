@@ -64,12 +64,15 @@ def sandbox(port: int | None, data: str | None) -> None:
     sys.exit(run_sandboxes(instance_of(settings), chosen, click.echo))
 
 
-@segue.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def bench(arguments: tuple[str, ...]) -> None:
+@segue.command()
+@click.argument("rows", metavar="[ROW]...", nargs=-1)
+@click.option("--quick", is_flag=True, help="For trying: too short to be believed.")
+@click.option("--data", metavar="DIR", default=None, help="The folder whose disk is measured. Default: bench/results.")
+def bench(rows: tuple[str, ...], quick: bool, data: str | None) -> None:
     """Measure speed and size beside their limits.
 
-    It needs a checkout of the repository.
+    It makes instances of its own below the folder and removes them; one that is there is left alone. It needs a
+    checkout of the repository.
     """
     import subprocess
 
@@ -79,4 +82,5 @@ def bench(arguments: tuple[str, ...]) -> None:
     checkout = Path(package.__file__).parents[2]
     if not (checkout / "bench" / "__main__.py").exists():
         raise Invalid("the benchmark is part of the repository: clone it and run `make bench`")
-    sys.exit(subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=checkout, check=False).returncode)
+    words = [*(["--quick"] if quick else []), *(["--data", str(Path(data).absolute())] if data else []), *rows]
+    sys.exit(subprocess.run([sys.executable, "-m", "bench", *words], cwd=checkout, check=False).returncode)
