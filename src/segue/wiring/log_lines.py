@@ -18,7 +18,10 @@ def configure_logging(role: str, *, level: str = "info", form: str = "auto") -> 
     colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     console = form == "text" or (form == "auto" and sys.stderr.isatty())
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(pad_event_to=0, colors=colors) if console else structlog.processors.JSONRenderer()
+        # Where rich is installed structlog would show every variable of a traceback, secrets among them.
+        structlog.dev.ConsoleRenderer(pad_event_to=0, colors=colors, exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[
