@@ -104,6 +104,7 @@ async def test_a_strict_source_is_told_what_was_rejected_and_the_rest_is_accepte
     reply = await rig.batch(track(), track(userId=5, messageId="m"), track(), {"type": "x"}, key="sk")
     assert reply.status == 400
     assert reply.json["code"] == "events_rejected"
+    assert reply.json["message"] == "2 of 4 events were rejected; the others are accepted"
     assert reply.json["accepted"] == 2 == len(rig.events())
     rejected = [(it["index"], it["messageId"], it["code"]) for it in reply.json["rejected"]]
     assert rejected == [(1, "m", "id_not_string"), (3, None, "type_unknown")]
@@ -118,12 +119,14 @@ async def test_a_strict_source_is_told_success_where_all_is_well(rig: Rig) -> No
 async def test_a_strict_source_is_told_the_reason_of_a_single_event(rig: Rig) -> None:
     reply = await rig.post("/v1/track", {"userId": "u"}, key="sk")
     assert (reply.status, reply.json["code"], reply.json["accepted"]) == (400, "event_not_defined", 0)
+    assert reply.json["message"] == "A track call has no event name. Name the event."
 
 
 async def test_a_strict_source_is_told_of_many_rejections_in_bounded_length(tmp_path: Path) -> None:
     rig = Rig(tmp_path, limits=CollectLimits(rejections_told=3))
     reply = await rig.batch(*[1] * 5, key="sk")
     assert (len(reply.json["rejected"]), reply.json["omitted"]) == (3, 2)
+    assert (reply.json["code"], reply.json["message"]) == ("event_not_object", "all 5 events were rejected")
     await rig.aclose()
 
 
@@ -527,6 +530,29 @@ async def test_a_pixel_is_a_picture_also_on_a_full_disk(rig: Rig) -> None:
     rig.disk_ok = lambda: False
     await pixel(rig, b"writeKey=wk&userId=u&event=E")
     assert rig.events() == []
+
+
+async def test_a_pixel_may_also_bring_its_key_in_a_header(rig: Rig) -> None:
+    for header in (basic("wk"), ("X-Write-Key", "wk")):
+        reply = await call(rig.app, "GET", "/v1/pixel/track", query=b"userId=u&event=E", headers=[header])
+        assert reply is not None and reply.status == 200
+    assert len(rig.events()) == 2
+
+
+async def test_a_pixel_with_an_unknown_key_is_a_dropped_event_also_under_strict_keys(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, strict_keys=True)
+    await pixel(rig, b"writeKey=nobody&userId=u&event=E&messageId=m")
+    assert [(drop.source, drop.code, drop.message_id) for drop in rig.drops()] == [("", "unknown_source", "m")]
+    await rig.aclose()
+
+
+async def test_a_pixel_that_cannot_be_taken_now_is_counted(slow: Rig) -> None:
+    for _ in range(3):
+        await pixel(slow, b"writeKey=wk&userId=u&event=E")
+    slow.disk_ok = lambda: False
+    await pixel(slow, b"writeKey=wk&userId=u&event=E")
+    assert len(slow.events()) == 1
+    assert slow.metrics.lost_pixels == {"rate_limited": 2, "disk_full": 1}
 
 
 async def test_asking_for_the_head_of_a_pixel_is_no_event(rig: Rig) -> None:

@@ -114,9 +114,7 @@ class Collector:
         except Unacceptable as error:
             route, answer = call or "other", error_answer(error, *_challenge(error))
         except Unavailable as error:
-            code = "overloaded" if isinstance(error, Overloaded) else "unavailable"
-            busy = Unacceptable(503, code, str(error), retry_after=1)
-            route, answer = call or "other", error_answer(busy)
+            route, answer = call or "other", error_answer(_busy(error))
         if answer is None:
             return
         self._metrics.requests[route, answer.status] += 1
@@ -181,18 +179,21 @@ class Collector:
         if method not in ("GET", "HEAD", "POST"):
             return _wrong_method(b"GET, HEAD, POST, OPTIONS")
         if method != "HEAD":
+            # A picture has no place for an error, and whoever loads it would neither read one nor send again.
             try:
                 if not await self._take_pixel(scope, receive, name):
                     return None
-            except (Unacceptable, Unavailable):
-                # A picture has no place for an error, and whoever loads it would not read one.
-                pass
+            except Unacceptable as error:
+                self._metrics.lost_pixels[error.code] += 1
+            except Unavailable as error:
+                self._metrics.lost_pixels[_busy(error).code] += 1
         return PIXEL
 
     async def _take_pixel(self, scope: Any, receive: Receive, name: str) -> bool:
         """Commit the pixel's event; False where the client went away. Raises as `_take` does."""
         self._check_able()
-        sent = await self._bodies.read(dict(scope["headers"]), receive)
+        headers = dict(scope["headers"])
+        sent = await self._bodies.read(headers, receive)
         if sent is None:
             return False
         query = scope["query_string"] or sent
@@ -204,7 +205,7 @@ class Collector:
         request = EventRequest(
             call=call,
             body=body,
-            headers={},
+            headers=headers,
             all_headers=scope["headers"],
             peer=peer_of(scope),
             client_side=True,
@@ -212,8 +213,9 @@ class Collector:
         try:
             await self._events.take(request)
         except Unacceptable as error:
-            if error.status == 400:
-                await self._events.keep_unreadable(body, _PIXEL_REASONS.get(error.code, "event_not_object"))
+            if error.status != 400:
+                raise
+            await self._events.keep_unreadable(body, _PIXEL_REASONS.get(error.code, "event_not_object"))
         return True
 
     def _settings(self, scope: Any, write_key: str) -> Answer:
@@ -259,6 +261,11 @@ def _error(status: int, code: str, message: str, *extra: tuple[bytes, bytes], pu
 def _wrong_method(allowed: bytes, *, public: bool = True) -> Answer:
     message = f"allowed here: {allowed.decode()}"
     return _error(405, "method_not_allowed", message, (b"allow", allowed), public=public)
+
+
+def _busy(error: Unavailable) -> Unacceptable:
+    code = "overloaded" if isinstance(error, Overloaded) else "unavailable"
+    return Unacceptable(503, code, str(error), retry_after=1)
 
 
 def _challenge(error: Unacceptable) -> tuple[tuple[bytes, bytes], ...]:

@@ -103,7 +103,8 @@ class EventIntake:
             if given is not None and (source := keys.lookup(given)) is not None:
                 key = given
                 break
-        if source is None and keys.strict_keys:
+        # The pixel could not tell its sender; there an unknown key stays a dropped event.
+        if source is None and keys.strict_keys and not request.client_side:
             raise Unacceptable(401, "unknown_source", f"{_words('unknown_source')} (strict_keys)")
         # Only a key that a source has gets a bucket of its own: of other keys a sender may make up any number.
         wait = self._rate.wait_seconds(key, now)
@@ -153,9 +154,13 @@ class EventIntake:
         ]
         codes = {drop.code for drop in intake.drops}
         accepted, rejected = len(intake.records), len(intake.drops)
+        if accepted:
+            message = f"{rejected} of {accepted + rejected} events were rejected; the others are accepted"
+        else:
+            message = f"all {rejected} events were rejected" if rejected > 1 else _words(intake.drops[0].code)
         answer = {
             "code": codes.pop() if len(codes) == 1 else "events_rejected",
-            "message": f"{rejected} of {accepted + rejected} events were rejected; the others are accepted",
+            "message": message,
             "accepted": accepted,
             "rejected": told,
         }

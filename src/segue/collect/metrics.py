@@ -16,6 +16,7 @@ METRICS: dict[str, str] = {
     "segue_collect_requests_total": "Requests answered, by route and status.",
     "segue_collect_events_total": "Events, by what became of them: accepted, duplicate or dropped.",
     "segue_collect_dropped_total": "Dropped events, by reason code.",
+    "segue_collect_lost_pixels_total": "Pixels whose event was neither taken nor kept, by code; the picture was sent.",
     "segue_collect_body_bytes_total": "Bytes of request bodies after inflating.",
     "segue_collect_commits_total": "Group commits, by result: done or failed.",
     "segue_collect_commit_seconds_total": "Seconds spent in group commits.",
@@ -33,6 +34,7 @@ class CollectMetrics(PrometheusCollector):
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.dropped: Counter[str] = Counter()
+        self.lost_pixels: Counter[str] = Counter()
         self.accepted = 0
         self.duplicates = 0
         self.body_bytes = 0
@@ -54,6 +56,10 @@ class CollectMetrics(PrometheusCollector):
         for code, n in list(self.dropped.items()):
             dropped.add_metric([code], n)
         yield dropped
+        lost = _counter("segue_collect_lost_pixels_total", "code")
+        for code, n in list(self.lost_pixels.items()):
+            lost.add_metric([code], n)
+        yield lost
         events = _counter("segue_collect_events_total", "outcome")
         outcomes = {"accepted": self.accepted, "duplicate": self.duplicates, "dropped": sum(self.dropped.values())}
         for outcome, n in outcomes.items():
