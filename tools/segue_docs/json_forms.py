@@ -40,6 +40,7 @@ STATUS: dict[str, str] = {
     "replays": "One entry for each replay that is not over, with its numbers as of `segue replay --json`, and each redrive that the worker has not taken up. Ours.",
     "job": "Of a replay: its number.",
     "state": 'Of a replay: `"waiting"` until the worker takes it up, then `"running"`; `"cancelled"` while something of it is on its way.',
+    "expired": "Of a replay: records of the log, of any source, that retention dropped before the replay read them.",
     "destination": "The slug of the destination that it goes to.",
     "stages": "What reads the log, each with its `name` and the largest `lag` in it.",
     "name": "The stage.",

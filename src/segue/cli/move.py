@@ -174,6 +174,7 @@ def _replay(
     """Ask for the replay and show how far it is. Ctrl-C ends the showing, not the replay."""
     from segue.control.jobs import create_replay
     from segue.control.poke import poke
+    from segue.control.units import counted
     from segue.wiring.hints import pasteable
     from segue.wiring.moving import last_of, progress_of
 
@@ -191,6 +192,8 @@ def _replay(
         click.echo(json.dumps(last | {"job": job.id}))
     else:
         click.echo(f"{last['delivered']} delivered, {last['refused']} refused, {last['retrying']} waiting for a retry")
+        if last["expired"]:
+            click.echo(f"dropped by retention before they were read: {counted(last['expired'], 'record')}")
 
 
 def _shown(states: Iterator[dict[str, Any]], expected: int) -> Iterator[dict[str, Any]]:

@@ -59,6 +59,7 @@ def progress(replay: ReplayState) -> dict[str, Any]:
         "filtered": replay.filtered,
         "refused": replay.refused,
         "retrying": replay.retrying,
+        "expired": replay.expired,
     }
 
 

@@ -247,7 +247,9 @@ class Delivery:
         ledger, state, plan, sender = self.ledger, self.ledger.state, self.plan, self.sender
         budget = RECORDS_A_PUMP
         while budget > 0:
-            self._stand_still(self._why_not_to_read())
+            why = self._why_not_to_read()
+            if state.stall != why:
+                self._stand_still(why)
             room = min(sender.room, self.retry_room()) if plan.enabled else sender.room
             if room <= 0 or state.stall or sender.must_commit:
                 return False
@@ -300,12 +302,11 @@ class Delivery:
 
     def _why_not_to_read(self) -> str:
         """Why the cursor must stand; a destination that is switched off reads on, for it neither decides nor sends."""
-        if not self.plan.enabled:
+        plan, ledger, limits = self.sender.plan, self.ledger, self.limits
+        if plan.stall or not plan.enabled:
+            return plan.stall if plan.enabled else ""
+        if ledger.retry_rows() < limits.retry_rows and ledger.state.retry_bytes < limits.retry_bytes:
             return ""
-        ledger, limits = self.ledger, self.limits
-        is_full = ledger.retry_rows() >= limits.retry_rows or ledger.state.retry_bytes >= limits.retry_bytes
-        if self.plan.stall or not is_full:
-            return self.plan.stall
         if ledger.state.stall.startswith(RETRY_ROWS_FULL):
             return ledger.state.stall  # who fills them is looked up once
         lanes = ", ".join(f"{key} ({count})" for key, count in self.lanes.longest(3))
@@ -322,10 +323,8 @@ class Delivery:
 
     def _unfinished(self) -> int:
         """How many events have neither a final outcome nor a retry row, those of replays among them."""
-        count = len(self.window)
-        for replay in self.replays.values():
-            count += len(replay.waiting)
-        return count
+        replays, count = self.replays, len(self.window)
+        return count + sum(len(replay.waiting) for replay in replays.values()) if replays else count
 
     def _unfinished_bytes(self) -> int:
         """What their bodies take."""
