@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import requests
 
 from .events import Event, identify, message_id, track
 from .running import Instance
 from .waiting import until
 from .workspace import vendor_entry, workspace_text
+
+pytestmark = pytest.mark.xdist_group("disk")  # one of them fills it
 
 LARGE = "x" * 25_000
 
