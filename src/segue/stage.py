@@ -131,6 +131,7 @@ class StageLoop:
             if deltas and not self._halted:
                 await self._loop.run_in_executor(self._thread, self._commit, deltas)
         finally:
+            self._halted = True  # what comes back now is too late to be noted, and must lead to nothing new
             self._thread.shutdown()
 
     async def _land(self, give_up_at: float) -> None:

@@ -107,6 +107,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "wiring:WAIT_FOR_ROLE_S": "How long a start waits for a role that another process holds.",
         "wiring:WAIT_FOR_PORT_S": "How long a start waits for its port.",
         "stage:CLOSE_MOST_S": "How long an end waits for a commit under way.",
+        "wiring:NAME_SERVER_S": "How long an end waits, after all is committed, for a name server that does not answer.",
         "wiring:RESTARTS_MOST": "How often a process that dies is started again ...",
         "wiring:RESTARTS_WITHIN_S": "... within this time; then the instance gives up.",
         "wiring:STANDING_MS": "A cursor that stands so long gets a log line.",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from segue.control.secrets import Secrets
@@ -28,6 +29,8 @@ from segue.wiring.worker import Worker
 
 EVENTS, CONTROL = b"e", b"c"
 PIPE_BYTES = 65_536
+NAME_SERVER_S = 1.0
+"""How long an end waits for a name server that does not answer: libcurl would, until the system gives it up."""
 
 
 def policy_of(options: Options, settings: Settings) -> AddressPolicy:
@@ -38,6 +41,18 @@ def policy_of(options: Options, settings: Settings) -> AddressPolicy:
     return address_policy(
         allow_internal=settings.allow_internal, sandboxes=sandboxes, collectors=[(options.host, options.port)]
     )
+
+
+@contextmanager
+def ended_within(seconds: float, exit_code: int) -> Iterator[None]:
+    """Do what may hang although nothing depends on it any more: after so long the process ends in its midst."""
+    watchdog = threading.Timer(seconds, os._exit, (exit_code,))
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 @asynccontextmanager
@@ -66,10 +81,11 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
         yield worker
     finally:
         await worker.close(child.grace_s)
-        network.close()
         for store in (rows, writer, reader, control):
             store.close()
         os.close(lock)
+        with ended_within(NAME_SERVER_S, child.exit_code):
+            network.close()
 
 
 async def serve_worker(child: Child) -> None:
