@@ -233,3 +233,7 @@ def test_the_sandboxes_of_an_instance_that_has_ended_are_not_trusted_but_named(m
     start = hint_in(said.out, "up")
     assert said.out.splitlines()[-1].startswith("it is the address of this instance's sandboxes, which do not run now;")
     assert start.endswith(f"up --sandbox-port {ended.sandbox_port} --data {ended.data}")
+    for words in (["status"], ["doctor"], ["send"]):
+        assert (
+            hint_in(str(segue(*words, "--data", ended.data)), "up").partition(" up ")[2] == start.partition(" up ")[2]
+        )

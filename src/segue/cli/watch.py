@@ -32,7 +32,8 @@ def status(as_json: bool, data: str | None) -> None:
         click.echo(json.dumps(found))
         return
     paste = partial(pasteable, folder=instance.folder)
-    click.echo("\n".join(status_lines(found, paste, running=instance.is_held("supervisor"))))
+    start = None if instance.is_held("supervisor") else instance.start_line()
+    click.echo("\n".join(status_lines(found, paste, start=start)))
 
 
 @segue.command()

@@ -30,7 +30,6 @@ from segue.destinations import catalog
 from segue.settings import Settings
 from segue.state.control import DestinationRow
 from segue.wiring.clock import SystemClock
-from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
 from segue.wiring.own_sandboxes import sends_to_sandbox
 from segue.wiring.sending import made_event, new_message_id
@@ -98,9 +97,8 @@ def called(instance: Instance, row: DestinationRow, secrets: Secrets, settings: 
     address = instance.last_address()
     sandbox_url = address.sandbox_url if address is not None else None
     if found.reason == "ADDRESS_REFUSED" and sends_to_sandbox(row.settings, sandbox_url, os.environ):
-        port = str(sandbox_url).rpartition(":")[2]
-        start = pasteable("up", "--sandbox-port", port, folder=instance.folder)
-        line = f"it is the address of this instance's sandboxes, which do not run now; start them with `{start}`"
+        start = f"start them with `{instance.start_line()}`"
+        line = f"it is the address of this instance's sandboxes, which do not run now; {start}"
         return Called(lines=(*found.lines, line), reason=found.reason)
     return found
 

@@ -78,7 +78,7 @@ def _folder(instance: Instance, settings: Settings) -> Iterator[Finding]:
 
 def _running(instance: Instance) -> Iterator[Finding]:
     if not instance.is_held("supervisor"):
-        yield Finding(False, f"no Segue runs here now; start it with `{pasteable('up', folder=instance.folder)}`")
+        yield Finding(False, f"no Segue runs here now; start it with `{instance.start_line()}`")
         return
     for role in ("collector", "worker"):
         held = instance.is_held(role)

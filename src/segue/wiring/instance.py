@@ -9,6 +9,7 @@ import fcntl
 import os
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -43,6 +44,10 @@ class Instance:
         self.socket = folder / "segue.sock"
         self._address = folder / "address.json"
         self._locks = folder / "locks"
+
+    def profiles(self, space: int) -> Path:
+        """Where the profiles of a space are; its worker makes the file, and the folder that it stands in."""
+        return self.folder / "spaces" / str(space) / "profiles.db"
 
     def create(self) -> None:
         """Make the folder, for its owner alone. Raises Invalid where that cannot be."""
@@ -95,8 +100,13 @@ class Instance:
 
     def stopped(self) -> Invalid:
         """The error of a command that needs the running instance."""
-        start = pasteable("up", folder=self.folder)
-        return Invalid(f"no Segue runs in {self.folder}; start it with `{start}`", field="--data")
+        return Invalid(f"no Segue runs in {self.folder}; start it with `{self.start_line()}`", field="--data")
+
+    def start_line(self) -> str:
+        """The command line that starts it with the sandboxes that it had last, or its events to them are refused."""
+        address = self.last_address()
+        port = None if address is None or address.sandbox_url is None else urlsplit(address.sandbox_url).port
+        return pasteable("up", *([] if port is None else ["--sandbox-port", str(port)]), folder=self.folder)
 
     def publish(self, address: Address) -> None:
         """Say where the instance can be reached."""

@@ -47,8 +47,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     ]
 
 
-def status_lines(status: dict[str, Any], paste: Paste, *, running: bool) -> list[str]:
-    """Sources, destinations, the reasons behind their numbers, and what needs attention."""
+def status_lines(status: dict[str, Any], paste: Paste, *, start: str | None) -> list[str]:
+    """Sources, destinations, the reasons behind their numbers, and what needs attention.
+
+    `start` is the line that starts the instance; None where it runs.
+    """
     sources = [
         (entry["slug"], entry["accepted"], entry["duplicates"], sum(entry["dropped"].values()))
         for entry in status["sources"]
@@ -67,7 +70,7 @@ def status_lines(status: dict[str, Any], paste: Paste, *, running: bool) -> list
         for entry in status["destinations"]
     ]
     lines = [*table(SOURCE_COLUMNS, sources), "", *table(DESTINATION_COLUMNS, destinations)]
-    notes = [*_reasons(status), *_replays(status, paste), *_attention(status, paste, running=running)]
+    notes = [*_reasons(status), *_replays(status, paste), *_attention(status, paste, start)]
     return [*lines, "", *notes] if notes else lines
 
 
@@ -112,9 +115,9 @@ def _state(entry: dict[str, Any]) -> str:
     return "on"
 
 
-def _attention(status: dict[str, Any], paste: Paste, *, running: bool) -> Iterator[str]:
-    if not running:
-        yield f"! no Segue runs here now; start it with `{paste('up')}`"
+def _attention(status: dict[str, Any], paste: Paste, start: str | None) -> Iterator[str]:
+    if start is not None:
+        yield f"! no Segue runs here now; start it with `{start}`"
     if not status["sources"]:
         yield f"! there is no source yet: describe one in a FILE, then `{paste('apply', 'FILE')}`"
     strangers = status["unknown_keys"]["dropped"]
