@@ -50,8 +50,6 @@ _CONSTANT: tuple[tuple[int, Any], ...] = (
     (pycurl.PATH_AS_IS, 1),
     (pycurl.MAXLIFETIME_CONN, CONNECTION_LIFE_SECONDS),
 )
-_QUICK_EXIT = 322
-"""CURLOPT_QUICK_EXIT, which pycurl does not name: a name server that hangs must not hang whoever closes the handle."""
 
 _GO_ON: int = pycurl.PREREQFUNC_OK
 _GIVE_UP: int = pycurl.PREREQFUNC_ABORT
@@ -148,10 +146,6 @@ class Easy:
         self._setopt(pycurl.TIMEOUT_MS, timeout_ms)
         if trust is not None:
             self._setopt(*trust)
-        try:
-            self._setopt(_QUICK_EXIT, 1)
-        except pycurl.error:
-            pass  # a libcurl before 7.87
         self._setopt(pycurl.WRITEFUNCTION, self._receive)
         self._setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         self._setopt(pycurl.SOCKOPTFUNCTION, self._socket_opened)
