@@ -18,7 +18,7 @@ def definition(reference: dict[str, str]) -> dict:
 
 def test_it_holds_the_fixed_form():
     form = definition(SCHEMA)
-    assert set(form["properties"]) == {"workspace", "sources", "destinations"}
+    assert set(form["properties"]) == {"workspace", "sources", "destinations", "spaces"}
     assert form["required"] == ["workspace"]
     assert form["additionalProperties"] is False
     source = SCHEMA["$defs"]["SourceEntry"]["properties"]

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from segue.core.errors import Damaged, Invalid, Unavailable
+from segue.core.profile import DEFAULT_RULES, IdentifierRule, IdentityRules
 from segue.state.control import (
     JOBS_KEPT,
     MIGRATIONS,
@@ -20,6 +21,7 @@ from segue.state.control import (
     SourceRow,
     WorkspaceRow,
 )
+from segue.state.spaces import SpaceRow, SpaceTokenRow
 
 WEBSITE = SourceRow(slug="website", name="Website", write_keys=("one", "two"))
 HOOK = DestinationRow(id=0, slug="hook", name="Hook", source="website", kind="webhook", settings={"url": "x"})
@@ -263,3 +265,61 @@ def test_processes_that_create_the_file_at_once_all_succeed(path):
     assert [child.wait(timeout=60) for child in children] == [0, 0, 0, 0]
     with ControlStore(path, StoppedClock()) as store:
         assert len(store.snapshot().sources) == 4
+
+
+RULES = IdentityRules(identifiers=(IdentifierRule(type="user_id", limit=1, per="day", keys=("uid",)),), blocked=("x",))
+
+
+def add_space(store, **fields):
+    with store.change() as change:
+        change.put_source(WEBSITE)
+        return change.put_space(SpaceRow(**{"slug": "prod", "name": "Prod", "sources": ("website",), **fields}))
+
+
+def test_a_space_is_read_back_as_it_was_put(store):
+    row = add_space(store, identity=RULES)
+    assert (row.id, row.created_at, row.own_source) == (1, 1_700_000_000_000, "space:prod")
+    assert store.snapshot().spaces == (row,)
+    assert store.snapshot().space("prod") == row
+
+
+def test_a_changed_space_keeps_its_id(store):
+    row = add_space(store, identity=RULES)
+    before = store.version()
+    with store.change() as change:
+        changed = change.put_space(replace(row, id=0, name="Renamed", identity=DEFAULT_RULES, sources=()))
+    assert (changed.id, changed.created_at) == (row.id, row.created_at)
+    assert store.snapshot().spaces == (changed,)
+    assert store.version() == before + 1
+
+
+def test_a_spaces_id_is_never_given_twice_and_its_tokens_go_with_it(path):
+    with ControlStore(path, StoppedClock()) as store:
+        first = add_space(store)
+        with store.change() as change:
+            change.add_token(SpaceTokenRow(space=first.id, name="backend", hash="ab", last_four="WXYZ"))
+        with store.change() as change:
+            change.delete_space(first.id)
+        assert (store.snapshot().spaces, store.snapshot().space_tokens) == ((), ())
+    with ControlStore(path, StoppedClock()) as store:
+        assert add_space(store).id > first.id
+
+
+def test_a_source_that_a_space_reads_cannot_be_deleted(store):
+    add_space(store)
+    with pytest.raises(sqlite3.IntegrityError), store.change() as change:
+        change.delete_source("website")
+
+
+def test_a_token_is_added_and_revoked(store):
+    space = add_space(store)
+    with store.change() as change:
+        row = change.add_token(SpaceTokenRow(space=space.id, name="backend", hash="ab", last_four="WXYZ"))
+    assert store.snapshot().space_tokens == (row,)
+    assert row.created_at == 1_700_000_000_000
+    before = store.version()
+    with store.change() as change:
+        change.revoke_token(row.id)
+        change.revoke_token(99)
+    assert store.snapshot().space_tokens == ()
+    assert store.version() == before + 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,13 +17,15 @@ from segue.control.destinations import DestinationSpec, settings_with_kept, spec
 from segue.control.secrets import Secrets
 from segue.control.setting_values import Kept, Secret, Unreadable, Value, printed_value
 from segue.control.workspace_file import WorkspaceFile
+from segue.core.profile import DEFAULT_RULES, IdentifierRule, IdentityRules
 from segue.state.control import Control, SourceRow, WorkspaceRow
+from segue.state.spaces import SpaceRow
 
 Action = Literal["create", "change", "replace", "delete"]
 
 SIGNS: dict[Action, str] = {"create": "+", "change": "~", "replace": "±", "delete": "-"}
 
-NOTHING, SECRET = "(none)", "(secret)"
+NOTHING, SECRET, DEFAULTS = "(none)", "(secret)", "as Segment"
 
 
 class FieldChange(Struct, frozen=True):
@@ -38,10 +40,10 @@ class Step(Struct, frozen=True, kw_only=True):
     """What happens to one resource. `wanted` is how it shall be; None where it is deleted."""
 
     action: Action
-    resource: Literal["workspace", "source", "destination"]
+    resource: Literal["workspace", "source", "destination", "space"]
     slug: str
     changes: tuple[FieldChange, ...] = ()
-    wanted: WorkspaceRow | SourceRow | DestinationSpec | None = None
+    wanted: WorkspaceRow | SourceRow | DestinationSpec | SpaceRow | None = None
 
 
 class Plan(Struct, frozen=True):
@@ -76,6 +78,7 @@ def make_plan(control: Control, file: WorkspaceFile, secrets: Secrets) -> Plan:
             *_workspace_steps(control.workspace, file.workspace),
             *_source_steps(control.sources, file.sources),
             *_destination_steps(control, file, secrets),
+            *_space_steps(control.spaces, file.spaces),
         )
     )
 
@@ -122,6 +125,37 @@ def _destination_step(former: DestinationSpec | None, spec: DestinationSpec, fie
     return Step(action=action, resource="destination", slug=spec.slug, changes=changes, wanted=wanted)
 
 
+def _space_steps(stored: Iterable[SpaceRow], wanted: Iterable[SpaceRow]) -> Iterable[Step]:
+    before = {row.slug: row for row in stored}
+    for row in wanted:
+        former = before.pop(row.slug, None)
+        changes = _changes(_space_fields(former) if former else {}, _space_fields(row))
+        if changes:
+            action: Action = "change" if former else "create"
+            yield Step(action=action, resource="space", slug=row.slug, changes=changes, wanted=row)
+    for slug in before:
+        yield Step(action="delete", resource="space", slug=slug)
+
+
+def identity_entry(rules: IdentityRules) -> dict[str, Any]:
+    """The rules as a workspace file says them; a list that is Segment's default is left out."""
+    entry: dict[str, Any] = {}
+    if rules.identifiers != DEFAULT_RULES.identifiers:
+        entry["identifiers"] = [_identifier_entry(rule) for rule in rules.identifiers]
+    if rules.blocked != DEFAULT_RULES.blocked:
+        entry["blocked"] = list(rules.blocked)
+    return entry
+
+
+def _identifier_entry(rule: IdentifierRule) -> dict[str, Any]:
+    entry: dict[str, Any] = {"type": rule.type, "limit": rule.limit}
+    if rule.per != "ever":
+        entry["per"] = rule.per
+    if rule.keys:
+        entry["keys"] = list(rule.keys)
+    return entry
+
+
 def _workspace_fields(row: WorkspaceRow) -> dict[str, Value]:
     return {"slug": row.slug, "name": row.name, "strict_keys": row.strict_keys}
 
@@ -147,6 +181,15 @@ def _destination_fields(spec: DestinationSpec) -> dict[str, Value]:
     }
 
 
+def _space_fields(row: SpaceRow) -> dict[str, Value]:
+    rules = {"identifiers": DEFAULTS, "blocked": DEFAULTS} | identity_entry(row.identity)
+    return {
+        "name": row.name,
+        "sources": list(row.sources),
+        **{f"identity.{name}": value for name, value in rules.items()},
+    }
+
+
 def _changes(before: Mapping[str, Value], after: Mapping[str, Value]) -> tuple[FieldChange, ...]:
     found = []
     for field in {**before, **after}:
@@ -169,6 +212,8 @@ def _shown(value: Value) -> str:
 
 def _step_text(step: Step) -> str:
     lines = [f"{SIGNS[step.action]} {step.resource} {step.slug}"]
+    if step.action == "delete" and step.resource == "space":
+        lines[0] += " (with its profiles and its tokens)"
     if step.action == "replace":
         lines[0] += " (deleted and created anew: what waits for the old one is not sent)"
     for change in step.changes:

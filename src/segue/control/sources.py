@@ -1,6 +1,6 @@
 """Sources: create, change, switch, delete.
 
-Rule: a write key leads to one source; a source that a destination reads is not deleted.
+Rule: a write key leads to one source; a source that a destination or a space reads is not deleted.
 """
 
 from __future__ import annotations
@@ -79,11 +79,14 @@ def change(
 
 
 def delete(store: ControlStore, slug: str) -> None:
-    """Remove the source. Raises Invalid where there is none, or where destinations read it."""
+    """Remove the source. Raises Invalid where there is none, or where something reads it."""
     with store.change() as changing:
         control = changing.control()
         find_source(control, slug)
         readers = [row.slug for row in control.destinations if row.source == slug]
         if readers:
             raise Invalid(f"delete its destinations first: {', '.join(readers)}", field="source")
+        spaces = [row.slug for row in control.spaces if slug in row.sources]
+        if spaces:
+            raise Invalid(f"take it out of its spaces first: {', '.join(spaces)}", field="source")
         changing.delete_source(slug)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from segue.control import destinations
-from segue.control.plan import Plan, Step, make_plan
+from segue.control.plan import Plan, Step, identity_entry, make_plan
 from segue.control.secrets import Secrets
 from segue.control.setting_values import printed_value, unsealed_value
+from segue.control.spaces import find_space
 from segue.control.workspace_file import WorkspaceFile
 from segue.state.control import CONCURRENCY, Change, Control, ControlStore, DestinationRow, SourceRow, WorkspaceRow
+from segue.state.spaces import SpaceRow
 
 if TYPE_CHECKING:
     from segue.log import Ends
@@ -49,6 +51,7 @@ def export(control: Control) -> str:
         "workspace": _workspace_entry(control.workspace),
         "sources": [_source_entry(row) for row in control.sources],
         "destinations": [_destination_entry(row) for row in control.destinations],
+        "spaces": [_space_entry(row) for row in control.spaces],
     }
     return yaml.dump(entry, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
 
@@ -62,11 +65,12 @@ class _PlainDumper(yaml.SafeDumper):
 
 def _carry_out(change: Change, steps: Iterable[Step], secrets: Secrets, read_ends: Callable[[], Ends]) -> None:
     control = change.control()
-    of = {name: [step for step in steps if step.resource == name] for name in ("workspace", "source", "destination")}
+    resources = ("workspace", "source", "destination", "space")
+    of = {name: [step for step in steps if step.resource == name] for name in resources}
     for step in of["workspace"]:
         assert isinstance(step.wanted, WorkspaceRow)
         change.put_workspace(step.wanted)
-    # Destinations go before the sources that they read, and write keys are freed before another takes them.
+    # What reads a source goes before it, and write keys are freed before another takes them.
     for step in of["destination"]:
         if step.action in ("delete", "replace"):
             change.delete_destination(destinations.find_destination(control, step.slug).id)
@@ -78,6 +82,8 @@ def _carry_out(change: Change, steps: Iterable[Step], secrets: Secrets, read_end
     ends = read_ends() if any(step.action in ("create", "replace") for step in of["destination"]) else None
     for step in of["destination"]:
         _put_destination(change, control, step, secrets, ends)
+    for step in of["space"]:
+        _put_space(change, control, step)
     for step in of["source"]:
         if step.action == "delete":
             change.delete_source(step.slug)
@@ -93,6 +99,14 @@ def _put_destination(change: Change, control: Control, step: Step, secrets: Secr
     else:
         assert ends is not None
         destinations.add(change, step.wanted, secrets, ends)
+
+
+def _put_space(change: Change, control: Control, step: Step) -> None:
+    if step.action == "delete":
+        change.delete_space(find_space(control, step.slug).id)
+    else:
+        assert isinstance(step.wanted, SpaceRow)
+        change.put_space(step.wanted)
 
 
 def _workspace_entry(row: WorkspaceRow) -> dict[str, Any]:
@@ -124,3 +138,9 @@ def _destination_entry(row: DestinationRow) -> dict[str, Any]:
     if row.max_concurrency != CONCURRENCY:
         entry["max_concurrency"] = row.max_concurrency
     return entry
+
+
+def _space_entry(row: SpaceRow) -> dict[str, Any]:
+    entry = {"slug": row.slug, "name": row.name, "sources": list(row.sources)}
+    identity = identity_entry(row.identity)
+    return entry | {"identity": identity} if identity else entry

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,11 +24,14 @@ from segue.control.destinations import (
 )
 from segue.control.slugs import NAME_MAX, SLUG_PATTERN, WRITE_KEY_PATTERN, check_name, check_slug
 from segue.control.sources import SOURCES_MAX, check_source
+from segue.control.spaces import SPACES_MAX, TYPE_PATTERN, check_space
 from segue.control.strict_yaml import Document, read_yaml
 from segue.control.suggestion import did_you_mean
 from segue.control.type_words import plain_words
 from segue.core.errors import Invalid
+from segue.core.profile import DEFAULT_LIMIT, DEFAULT_RULES, IDS_MAX, PERIOD_MS, IdentifierRule, IdentityRules, Period
 from segue.state.control import CONCURRENCY, SourceRow, WorkspaceRow
+from segue.state.spaces import SpaceRow
 
 FILE_BYTES_MAX = 4_000_000
 
@@ -76,12 +79,58 @@ class DestinationEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return f"DestinationEntry(slug={self.slug!r})"
 
 
+class IdentifierEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many ids of a type one profile may have, and where else they are found."""
+
+    type: Annotated[str, Meta(extra_json_schema={"pattern": TYPE_PATTERN})]
+    limit: Annotated[
+        int | None,
+        Meta(
+            description=f"The most values on one profile; by default 1 for user_id and {DEFAULT_LIMIT} for others.",
+            extra_json_schema={"minimum": 1, "maximum": IDS_MAX},
+        ),
+    ] = None
+    per: Annotated[
+        str,
+        Meta(
+            description="How far back the limit counts. A month is 30 days.",
+            extra_json_schema={"enum": list(PERIOD_MS)},
+        ),
+    ] = "ever"
+    keys: Annotated[
+        list[str],
+        Meta(description="Names looked up in traits, context.traits and properties, in camelCase and snake_case."),
+    ] = []
+
+
+class IdentityEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By which rules events meet in profiles. A list that is given is the whole list."""
+
+    identifiers: Annotated[
+        list[IdentifierEntry] | None, Meta(description="The highest priority first. Segment's eleven where absent.")
+    ] = None
+    blocked: Annotated[
+        list[str] | None,
+        Meta(description="Values that name nobody; /.../ is a regular expression. Segment's four where absent."),
+    ] = None
+
+
+class SpaceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A set of profiles."""
+
+    slug: Slug
+    sources: Annotated[list[str], Meta(description="The slugs of the sources whose events make the profiles.")]
+    name: Annotated[Name | None, Meta(description="What people read; the slug where it is absent.")] = None
+    identity: Annotated[IdentityEntry | None, Meta(description="Segment's default rules where it is absent.")] = None
+
+
 class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A Segue workspace file."""
 
     workspace: WorkspaceEntry
     sources: Annotated[list[SourceEntry], Meta(max_length=SOURCES_MAX)] = []
     destinations: Annotated[list[DestinationEntry], Meta(max_length=DESTINATIONS_MAX)] = []
+    spaces: Annotated[list[SpaceEntry], Meta(max_length=SPACES_MAX)] = []
 
 
 ENTRIES: dict[str, type[Struct]] = {
@@ -89,7 +138,11 @@ ENTRIES: dict[str, type[Struct]] = {
     "workspace": WorkspaceEntry,
     "sources": SourceEntry,
     "destinations": DestinationEntry,
+    "spaces": SpaceEntry,
+    "spaces.identity": IdentityEntry,
+    "spaces.identity.identifiers": IdentifierEntry,
 }
+"""What stands at each path of a file, the places in lists left out."""
 
 
 class WorkspaceFile(Struct, frozen=True, kw_only=True):
@@ -98,6 +151,7 @@ class WorkspaceFile(Struct, frozen=True, kw_only=True):
     workspace: WorkspaceRow
     sources: tuple[SourceRow, ...]
     destinations: tuple[DestinationSpec, ...]
+    spaces: tuple[SpaceRow, ...] = ()
     hash: str = ""
 
 
@@ -158,7 +212,7 @@ def _entry(document: Document) -> FileEntry:
     message = text[: found.start()] if found else text
     unknown, missing = _UNKNOWN_FIELD.match(message), _MISSING_FIELD.match(message)
     if unknown:
-        known = msgspec.structs.fields(ENTRIES[re.split(r"[.\[]", path)[0]])
+        known = msgspec.structs.fields(ENTRIES[re.sub(r"\[\d+\]", "", path)])
         hint = did_you_mean(unknown[1], [field.encode_name for field in known])
         raise Invalid(f"there is no such key{hint}", field=_join(path, unknown[1]))
     if missing:
@@ -177,10 +231,12 @@ def _checked(entry: FileEntry, environ: Mapping[str, str], digest: str) -> Works
     check_slug(workspace.slug, "workspace.slug")
     check_name(workspace.name, "workspace.name")
     sources = _sources(entry.sources)
+    slugs = [source.slug for source in sources]
     return WorkspaceFile(
         workspace=workspace,
         sources=sources,
-        destinations=_destinations(entry.destinations, [source.slug for source in sources], environ),
+        destinations=_destinations(entry.destinations, slugs, environ),
+        spaces=_spaces(entry.spaces, slugs),
         hash=digest,
     )
 
@@ -217,9 +273,7 @@ def _destinations(
         spec = _destination(entry, environ, field)
         if spec.slug in specs:
             raise Invalid(f"another destination has the slug {spec.slug!r}", field=f"{field}.slug")
-        if spec.source not in sources:
-            hint = did_you_mean(spec.source, sources)
-            raise Invalid(f"the file has no source {spec.source!r}{hint}", field=f"{field}.source")
+        _check_reads(spec.source, sources, f"{field}.source")
         specs[spec.slug] = spec
     return tuple(specs.values())
 
@@ -238,3 +292,45 @@ def _destination(entry: DestinationEntry, environ: Mapping[str, str], field: str
     )
     check_spec(spec, field)
     return spec
+
+
+def _spaces(entries: list[SpaceEntry], sources: list[str]) -> tuple[SpaceRow, ...]:
+    rows: dict[str, SpaceRow] = {}
+    for place, entry in enumerate(entries):
+        field = f"spaces[{place}]"
+        row = SpaceRow(
+            slug=entry.slug,
+            name=entry.slug if entry.name is None else entry.name,
+            sources=tuple(entry.sources),
+            identity=_identity(entry.identity),
+        )
+        check_space(row, field)
+        if row.slug in rows:
+            raise Invalid(f"another space has the slug {row.slug!r}", field=f"{field}.slug")
+        for number, source in enumerate(row.sources):
+            _check_reads(source, sources, f"{field}.sources[{number}]")
+        rows[row.slug] = row
+    return tuple(rows.values())
+
+
+def _identity(entry: IdentityEntry | None) -> IdentityRules:
+    if entry is None:
+        return DEFAULT_RULES
+    given = entry.identifiers
+    return IdentityRules(
+        identifiers=DEFAULT_RULES.identifiers if given is None else tuple(map(_identifier, given)),
+        blocked=DEFAULT_RULES.blocked if entry.blocked is None else tuple(entry.blocked),
+    )
+
+
+def _identifier(entry: IdentifierEntry) -> IdentifierRule:
+    limit = entry.limit
+    if limit is None:
+        limit = 1 if entry.type == "user_id" else DEFAULT_LIMIT
+    # `check_space` refuses a period that is none.
+    return IdentifierRule(type=entry.type, limit=limit, per=cast(Period, entry.per), keys=tuple(entry.keys))
+
+
+def _check_reads(source: str, sources: list[str], field: str) -> None:
+    if source not in sources:
+        raise Invalid(f"the file has no source {source!r}{did_you_mean(source, sources)}", field=field)

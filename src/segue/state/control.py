@@ -1,7 +1,7 @@
-"""Control rows: the workspace, its sources, destinations and jobs, in `control.db`.
+"""Control rows: the workspace, its sources, destinations, spaces and jobs, in `control.db`.
 
-Rule: rows change only inside one short `BEGIN IMMEDIATE` transaction that also raises `version`; a
-destination's or job's id is never given twice, so that what is stored about an id elsewhere stays true.
+Rule: rows change only inside one short `BEGIN IMMEDIATE` transaction that also raises `version`; a destination's,
+space's or job's id is never given twice, so that what is stored about an id elsewhere stays true.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from msgspec import Struct
 
 from segue.core.clock import Clock
 from segue.core.errors import Invalid
+from segue.state import spaces
 from segue.state.database import open_database, sqlite_errors, transaction
+from segue.state.spaces import SpaceRow, SpaceTokenRow
 
 SETTINGS_KEPT = 50
 """How many former versions of a destination's settings are kept, for `explain`."""
@@ -92,6 +94,8 @@ class Control(Struct, frozen=True, kw_only=True):
     sources: tuple[SourceRow, ...] = ()
     destinations: tuple[DestinationRow, ...] = ()
     jobs: tuple[JobRow, ...] = ()
+    spaces: tuple[SpaceRow, ...] = ()
+    space_tokens: tuple[SpaceTokenRow, ...] = ()
 
     def source(self, slug: str) -> SourceRow | None:
         """The source of this slug."""
@@ -100,6 +104,10 @@ class Control(Struct, frozen=True, kw_only=True):
     def destination(self, slug: str) -> DestinationRow | None:
         """The destination of this slug."""
         return next((row for row in self.destinations if row.slug == slug), None)
+
+    def space(self, slug: str) -> SpaceRow | None:
+        """The space of this slug."""
+        return next((row for row in self.spaces if row.slug == slug), None)
 
 
 MIGRATIONS = (
@@ -132,6 +140,7 @@ MIGRATIONS = (
     ) STRICT;
     """,
     "ALTER TABLE destination_settings ADD COLUMN since INTEGER NOT NULL DEFAULT 0;",
+    spaces.CREATE,
 )
 
 READ_WORKSPACE = "SELECT version, slug, name, strict_keys FROM workspace"
@@ -208,7 +217,7 @@ class Change:
         self._write(DROP_KEYS, source)
 
     def delete_source(self, slug: str) -> None:
-        """Remove the source. Its destinations must be gone before."""
+        """Remove the source. Its destinations must be gone before, and no space may read it."""
         self._write(DROP_SOURCE, slug)
 
     def add_destination(self, row: DestinationRow) -> DestinationRow:
@@ -232,14 +241,7 @@ class Change:
             self._write(ADD_SETTINGS, row.id, version, settings, self._clock.now_ms())
             self._write(CUT_SETTINGS, row.id, version - SETTINGS_KEPT)
         self._write(
-            PUT_DESTINATION,
-            row.slug,
-            row.name,
-            row.enabled,
-            version,
-            row.max_rate,
-            row.max_concurrency,
-            row.id,
+            PUT_DESTINATION, row.slug, row.name, row.enabled, version, row.max_rate, row.max_concurrency, row.id
         )
         return msgspec.structs.replace(row, settings_version=version)
 
@@ -257,6 +259,24 @@ class Change:
     def cancel_job(self, number: int) -> None:
         """Say that the job shall stop; one that is cancelled already stays so."""
         self._write(CANCEL_JOB, number)
+
+    def put_space(self, row: SpaceRow) -> SpaceRow:
+        """Create the space or make the one of this slug as `row` says; the answer has its id and when it was made."""
+        self.changed = True
+        return spaces.put_space(self._connection, row, self._clock.now_ms())
+
+    def delete_space(self, number: int) -> None:
+        """Remove the space with its tokens. Its id is never used again."""
+        self._write(spaces.DROP_SPACE, number)
+
+    def add_token(self, row: SpaceTokenRow) -> SpaceTokenRow:
+        """Let a token read the profiles of its space; the answer has its id and when it was made."""
+        self.changed = True
+        return spaces.add_token(self._connection, row, self._clock.now_ms())
+
+    def revoke_token(self, number: int) -> None:
+        """Let a token read nothing any more."""
+        self._write(spaces.DROP_TOKEN, number)
 
     def set_applied_hash(self, value: str) -> None:
         """Remember which workspace file was applied last. This alone is no change of control."""
@@ -340,12 +360,12 @@ def _read(connection: sqlite3.Connection) -> Control:
     return Control(
         version=version,
         workspace=WorkspaceRow(slug=slug, name=name, strict_keys=bool(strict_keys)),
-        sources=tuple(
-            _source(row, tuple(keys.get(row[0], ()))) for row in connection.execute(READ_SOURCES)
-        ),
+        sources=tuple(_source(row, tuple(keys.get(row[0], ()))) for row in connection.execute(READ_SOURCES)),
         destinations=tuple(_destination(row) for row in connection.execute(READ_DESTINATIONS)),
         jobs=tuple(_job(row) for row in connection.execute(READ_JOBS)),
-    )  # fmt: skip
+        spaces=tuple(spaces.read_spaces(connection)),
+        space_tokens=tuple(spaces.read_tokens(connection)),
+    )
 
 
 def _source(row: tuple[Any, ...], keys: tuple[str, ...]) -> SourceRow:
