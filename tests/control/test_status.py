@@ -16,7 +16,7 @@ def shown(kind: JobKind, state: ReplayState | None, *, cancelled: bool = False) 
     job = JobRow(id=3, kind=kind, destination=7, created_at=0, spec={}, cancelled=cancelled)
     control = Control(version=1, workspace=WorkspaceRow(slug="demo", name="Demo"), destinations=(HOOK,), jobs=(job,))
     states = {} if state is None else {3: state}
-    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states)["replays"]
+    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states, spaces_at={})["replays"]
 
 
 def test_a_replay_under_way_is_shown_with_its_numbers() -> None:

@@ -71,7 +71,7 @@ def test_what_is_older_than_it_is_kept_goes_when_every_enabled_destination_has_p
     entries[1]["enabled"] = False
     instance.apply(workspace_text(entries))
     until(lambda: log_start(instance) == KEPT, "all of them have gone")
-    assert why_dropped(instance) <= {"kept long enough", "disk is short, and every destination has passed it"}
+    assert why_dropped(instance) <= {"kept long enough", "disk is short, and every reader has passed it"}
     shown = instance.status()
     assert shown["sources"][0]["accepted"] == KEPT
     for entry in shown["destinations"]:

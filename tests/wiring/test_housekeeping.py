@@ -22,6 +22,7 @@ from segue.log.sqlite import SQLiteLogWriter
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import read_settings
 from segue.state.control import ControlStore
+from segue.state.profile_readers import ProfileReaders
 from segue.state.deliveries import DeliveryReader, DeliveryWriter, Delta, DestinationState, ReplayState
 from segue.wiring.housekeeping import Housekeeping
 
@@ -58,6 +59,7 @@ class House:
         self.writer = stack.enter_context(closing(DeliveryWriter(folder / "state.db")))
         self.state = stack.enter_context(closing(DeliveryReader(folder / "state.db")))
         apply(self.control, parse_workspace(FILE.encode(), {}), Secrets.passing(), self.log.ends)
+        self.profiles = stack.enter_context(closing(ProfileReaders(lambda space: folder / f"{space}" / "profiles.db")))
         self.lines = LogCapture()
 
     def keeping(self, **settings: str) -> Housekeeping:
@@ -68,6 +70,7 @@ class House:
             log=self.log,
             control=self.control,
             state=self.state,
+            profiles=self.profiles,
             clock=self.clock,
             lines=structlog.wrap_logger(None, processors=[self.lines], wrapper_class=structlog.BoundLogger),
         )

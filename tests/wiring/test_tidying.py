@@ -23,6 +23,7 @@ async def tidied(files: Files) -> None:
         closing(SQLiteLogReader(files.instance.log)) as reader,
     ):
         worker = Worker(
+            instance=files.instance,
             control=files.control,
             secrets=files.secrets,
             reader=reader,

@@ -22,18 +22,28 @@ def status(
     *,
     is_sandbox: Mapping[int, bool],
     replays: Mapping[int, ReplayState],
+    spaces_at: Mapping[int, int],
 ) -> dict[str, Any]:
-    """The object that `segue status --json` prints. The arguments must have been read in this order."""
+    """The object that `segue status --json` prints. `spaces_at` is the offset that each space reads next.
+
+    The log's end must have been read after the states and after `spaces_at`.
+    """
     destinations = [
         _destination(row, states.get(row.id) or unread_state(row), ends, is_sandbox.get(row.id, False))
         for row in control.destinations
     ]
     return {
-        "sources": [_source(row.slug, ends, dropped) for row in control.sources],
+        "sources": [
+            *(_source(row.slug, ends, dropped) for row in control.sources),
+            *(_source(row.own_source, ends, dropped) | {"space": row.slug} for row in control.spaces),
+        ],
         "unknown_keys": {"dropped": dict(sorted(dropped.get("", {}).items()))},
         "destinations": destinations,
         "replays": list(_replays(control, replays)),
-        "stages": [{"name": "deliver", "lag": max((entry["lag"] for entry in destinations), default=0)}],
+        "stages": [
+            {"name": "deliver", "lag": max((entry["lag"] for entry in destinations), default=0)},
+            {"name": "compute", "lag": max((ends.offset - at for at in spaces_at.values()), default=0)},
+        ],
     }
 
 

@@ -34,6 +34,7 @@ from segue.log.sqlite import SQLiteLogWriter
 from segue.settings import Settings, read_settings
 from segue.state.control import ControlStore
 from segue.state.deliveries import DeliveryWriter
+from segue.state.profile_readers import ProfileReaders
 from segue.state.quarantine import Quarantine
 from segue.wiring.calling import BY_SERVER, Called, call_destination
 from segue.wiring.child import Child
@@ -148,6 +149,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             log=parts.log,
             control=parts.control,
             state=parts.views.state,
+            profiles=stack.enter_context(closing(ProfileReaders(parts.instance.profiles))),
             clock=clock,
             lines=child.log,
         )

@@ -29,6 +29,10 @@ def back_up(views: Views, folder: Path) -> int:
     try:
         for name in DATABASES:
             _copy_database(source.folder / name, folder / name)
+        for path in sorted(source.spaces.glob("*/profiles.db")):
+            copy = folder / path.relative_to(source.folder)
+            copy.parent.mkdir(mode=0o700, parents=True)
+            _copy_database(path, copy)
         end = views.log.backup_to(folder / "log").offset
         if source.secret_key.exists():
             shutil.copy2(source.secret_key, folder / source.secret_key.name)
@@ -52,6 +56,8 @@ def bring_back(folder: Path, instance: Instance) -> None:
     lock = instance.hold("supervisor", wait_s=0)
     try:
         shutil.copytree(folder / "log", instance.log)
+        if (folder / instance.spaces.name).exists():
+            shutil.copytree(folder / instance.spaces.name, instance.spaces)
         for name in (*DATABASES[:1], *DATABASES[2:], instance.secret_key.name):
             if (folder / name).exists():
                 shutil.copy2(folder / name, instance.folder / name)

@@ -1,6 +1,6 @@
 """Housekeeping of the log: retention, and what is done when the disk gets short.
 
-Rule: an event that an enabled destination has not passed is dropped only where `log.drop_unread` says so. A replay
+Rule: an event that an enabled destination or a space has not passed is dropped only where `log.drop_unread` says so. A replay
 under way keeps what it has still to read beyond `log.keep`, but not where the disk is short.
 """
 
@@ -18,6 +18,7 @@ from segue.log import Dropped, LogWriter
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore
 from segue.state.deliveries import DeliveryReader, DestinationState, ReplayState
+from segue.state.profile_readers import ProfileReaders
 
 LOOK_AT_DISK_S = 0.5
 RETENTION_S = 60.0
@@ -49,6 +50,13 @@ def passed_by_replays(control: Control, replays: dict[int, ReplayState], end: in
     return lowest
 
 
+def passed_by_spaces(control: Control, profiles: ProfileReaders, end: int) -> int:
+    """The lowest offset that a space has still to read; the log's end where there is none."""
+    profiles.keep([row.id for row in control.spaces])
+    readers = (profiles.get(row.id) for row in control.spaces)
+    return min((0 if reader is None else reader.state().position for reader in readers), default=end)
+
+
 class Housekeeping:
     """Watches the disk twice a second, and drops what may go."""
 
@@ -60,6 +68,7 @@ class Housekeeping:
         log: LogWriter,
         control: ControlStore,
         state: DeliveryReader,
+        profiles: ProfileReaders,
         clock: Clock,
         lines: FilteringBoundLogger,
     ) -> None:
@@ -70,6 +79,7 @@ class Housekeeping:
         self._log = log
         self._control = control
         self._state = state
+        self._profiles = profiles
         self._clock = clock
         self._lines = lines
         self._trouble: str | None = None
@@ -106,6 +116,7 @@ class Housekeeping:
         end = self._log.ends().offset
         control = self._control.snapshot()
         passed = passed_by_all(control, self._state.destinations(), end)
+        passed = min(passed, passed_by_spaces(control, self._profiles, end))
         old = min(passed, passed_by_replays(control, self._state.replays(), end))
         self._say(self._log.retain(passed=old, keep_ms=self._keep_ms, now_ms=self._clock.now_ms()), "kept long enough")
         for _ in range(EARLY_DROPS_AT_ONCE):
@@ -126,7 +137,7 @@ class Housekeeping:
         """
         gone = self._log.drop_passed(passed)
         if gone is not None:
-            self._say(gone, "disk is short, and every destination has passed it")
+            self._say(gone, "disk is short, and every reader has passed it")
         elif self._drop_unread:
             gone = self._log.drop_oldest()
             self._say(gone, "disk is short, and log.drop_unread is set")

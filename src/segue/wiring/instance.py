@@ -40,6 +40,7 @@ class Instance:
         self.quarantine = folder / "quarantine.db"
         self.sandbox = folder / "sandbox.db"
         self.log = folder / "log"
+        self.spaces = folder / "spaces"
         self.secret_key = folder / "secret.key"
         self.socket = folder / "segue.sock"
         self._address = folder / "address.json"
@@ -47,7 +48,7 @@ class Instance:
 
     def profiles(self, space: int) -> Path:
         """Where the profiles of a space are; its worker makes the file, and the folder that it stands in."""
-        return self.folder / "spaces" / str(space) / "profiles.db"
+        return self.spaces / str(space) / "profiles.db"
 
     def create(self) -> None:
         """Make the folder, for its owner alone. Raises Invalid where that cannot be."""

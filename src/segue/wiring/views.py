@@ -24,6 +24,7 @@ from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore, DestinationRow
 from segue.state.deliveries import DeliveryReader
+from segue.state.profile_readers import ProfileReaders
 from segue.state.quarantine import QuarantineReader
 from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
@@ -42,6 +43,7 @@ class Views:
         state: DeliveryReader,
         log: SQLiteLogReader,
         quarantine: QuarantineReader,
+        profiles: ProfileReaders,
         sandbox_url: str | None,
     ) -> None:
         self.instance = instance
@@ -49,16 +51,25 @@ class Views:
         self.state = state
         self.log = log
         self.quarantine = quarantine
+        self.profiles = profiles
         self._sandbox_url = sandbox_url
 
     def status(self) -> dict[str, Any]:
         """The object of `segue status --json`."""
         control = self.control.snapshot()
-        states = self.state.destinations()
+        states, spaces_at = self.state.destinations(), self.space_positions(control)
         ends = self.log.ends()
         sandboxes = {row.id: self.is_on_sandbox(row) for row in control.destinations}
         dropped, replays = self.quarantine.counts(), self.state.replays()
-        return status(control, states, ends, dropped, is_sandbox=sandboxes, replays=replays)
+        return status(
+            control, states, ends, dropped, is_sandbox=sandboxes, replays=replays, spaces_at=spaces_at
+        )
+
+    def space_positions(self, control: Control) -> dict[int, int]:
+        """The offset that each space reads next, by its id."""
+        self.profiles.keep([row.id for row in control.spaces])
+        readers = {row.id: self.profiles.get(row.id) for row in control.spaces}
+        return {number: reader.state().position if reader is not None else 0 for number, reader in readers.items()}
 
     def explain(self, message_id: str, secrets: Secrets) -> list[dict[str, Any]]:
         """What became of every event of this messageId."""
@@ -110,6 +121,7 @@ def open_views(instance: Instance, clock: Clock) -> Iterator[Views]:
             state=stack.enter_context(closing(DeliveryReader(instance.state))),
             log=stack.enter_context(closing(SQLiteLogReader(instance.log))),
             quarantine=stack.enter_context(closing(QuarantineReader(instance.quarantine))),
+            profiles=stack.enter_context(closing(ProfileReaders(instance.profiles))),
             sandbox_url=address.sandbox_url if address is not None else None,
         )
 

@@ -1,4 +1,4 @@
-"""The worker: one delivery for each destination, driven by one loop, committed by one writer.
+"""The worker: one delivery for each destination, driven by one loop, committed by one writer; beside them the spaces.
 
 Rule: it alone writes `state.db`; what control and the log say it only reads.
 """
@@ -40,6 +40,8 @@ from segue.state.deliveries import (
     DestinationState,
     ReplayState,
 )
+from segue.wiring.instance import Instance
+from segue.wiring.spaces import Spaces
 
 STANDING_MS = 300_000
 MAINTENANCE_S = 30.0
@@ -80,11 +82,12 @@ def plan_of(row: DestinationRow, secrets: Secrets) -> Plan:
 
 
 class Worker:
-    """All deliveries of an instance. Made, run and closed on one event loop."""
+    """All deliveries and spaces of an instance. Made, run and closed on one event loop."""
 
     def __init__(
         self,
         *,
+        instance: Instance,
         control: ControlStore,
         secrets: Secrets,
         reader: LogReader,
@@ -103,6 +106,7 @@ class Worker:
         self._clock = clock
         self._log = log
         self._tail = Tail(reader, told=True)
+        self._spaces = Spaces(instance, self._tail, clock, log)
         self._answers = Answers(rows)
         self._known: dict[int, tuple[DestinationRow, Delivery]] = {}
         self._jobs_begun: set[int] = set()
@@ -119,6 +123,7 @@ class Worker:
         """The log has new records."""
         self._tail.grown()
         self._loop.wake_all()
+        self._spaces.grown()
 
     def reload(self) -> None:
         """Control has changed: settings and switches hold for every attempt not yet begun."""
@@ -131,13 +136,14 @@ class Worker:
             self._loop.remove(self._known.pop(number)[1])
         self._begin_jobs(control)
         self._loop.wake_all()
+        self._spaces.reload(control)
 
     async def close(self, grace_s: float) -> None:
         """Let what is on its way come back, for so long, commit what there is, and end."""
         if self._maintenance is not None:
             self._maintenance.cancel()
             await asyncio.gather(self._maintenance, return_exceptions=True)
-        await self._loop.close(grace_s)
+        await asyncio.gather(self._loop.close(grace_s), self._spaces.close(grace_s))
 
     def _take_up(self, row: DestinationRow, state: DestinationState | None) -> None:
         known = self._known.get(row.id)

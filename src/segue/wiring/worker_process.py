@@ -67,6 +67,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
     reader.ends()  # a log that cannot be read, or is of another version, ends the start and not each delivery
     network = HttpClient(policy_of(child.options, settings), broken=child.fail)
     worker = Worker(
+        instance=instance,
         control=control,
         secrets=Secrets.open(instance.folder, settings.secret_key or ""),
         reader=reader,
