@@ -45,7 +45,7 @@ def test_a_revoked_token_is_gone_and_the_others_stay(store, spaces):
     _token, kept = space_tokens.create(store, "prod", "other")
     assert space_tokens.revoke(store, "prod", "backend").name == "backend"
     assert space_tokens.tokens_of(store.snapshot(), spaces[0].id) == [kept]
-    with pytest.raises(Invalid, match=r"^name: the space 'prod' has no token 'backend'"):
+    with pytest.raises(Invalid, match=r"^name: the space 'prod' does not have a token 'backend'"):
         space_tokens.revoke(store, "prod", "backend")
 
 
@@ -69,3 +69,18 @@ def test_tokens_of_a_space_are_bounded(store, spaces):
 def test_a_space_must_be_named_where_there_are_several(store, spaces):
     with pytest.raises(Invalid, match="choose one of: prod, dev"):
         space_tokens.create(store, None, "backend")
+
+
+def test_a_token_without_a_name_gets_the_first_free_one(store, spaces):
+    names = [space_tokens.create(store, "prod", None)[1].name for _ in range(2)]
+    space_tokens.revoke(store, "prod", "token-1")
+    assert [*names, space_tokens.create(store, "prod", None)[1].name] == ["token-1", "token-2", "token-1"]
+
+
+def test_a_token_that_got_out_can_be_revoked_by_itself(store, spaces):
+    token, row = space_tokens.create(store, "prod", "backend")
+    with pytest.raises(Invalid) as caught:
+        space_tokens.revoke(store, "dev", token)
+    assert token not in str(caught.value)
+    assert space_tokens.revoke(store, "prod", token) == row
+    assert store.snapshot().space_tokens == ()

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 ORDER = (
-    *("up", "sandbox", "send", "tail", "status", "explain", "destinations", "replay", "redrive", "backup", "restore"),
+    *("up", "sandbox", "send", "tail", "status", "explain", "profiles", "destinations"),
+    *("replay", "redrive", "backup", "restore"),
     *("plan", "apply", "export", "schema", "settings", "doctor", "bench"),
 )
 """The commands as one meets them: run, look, move, describe."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from hashlib import sha256
+from itertools import count
 
 from segue.control.slugs import check_name
 from segue.control.spaces import find_space
@@ -24,18 +25,22 @@ RANDOM_BYTES = 32
 TOKENS_MAX = 100
 
 
-def create(store: ControlStore, space: str | None, name: str) -> tuple[str, SpaceTokenRow]:
-    """Make a token of a space, the only one where None is given; the text is not to be had again.
+def create(store: ControlStore, space: str | None, name: str | None) -> tuple[str, SpaceTokenRow]:
+    """Make a token of a space; the text is not to be had again.
 
-    Raises Invalid where there is no such space or it has a token of this name already.
+    None is the only space, and the first free name of `token-1`, `token-2`... Raises Invalid where there is no such
+    space or it has a token of this name already.
     """
-    check_name(name, "name")
+    if name is not None:
+        check_name(name, "name")
     token = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     with store.change() as change:
         control = change.control()
         row = find_space(control, space)
-        held = tokens_of(control, row.id)
-        if any(each.name == name for each in held):
+        held = {each.name for each in tokens_of(control, row.id)}
+        if name is None:
+            name = next(each for each in map("token-{}".format, count(1)) if each not in held)
+        if name in held:
             raise Invalid(f"the space {row.slug!r} has a token {name!r} already", field="name")
         if len(held) >= TOKENS_MAX:
             raise Invalid(f"a space has at most {TOKENS_MAX} tokens", field="space")
@@ -45,15 +50,17 @@ def create(store: ControlStore, space: str | None, name: str) -> tuple[str, Spac
 
 
 def revoke(store: ControlStore, space: str | None, name: str) -> SpaceTokenRow:
-    """Take a token back. Raises Invalid where the space has none of this name."""
+    """Take a token back, by its name or by itself. Raises Invalid where the space has no such one."""
     with store.change() as change:
         control = change.control()
         row = find_space(control, space)
-        held = {each.name: each for each in tokens_of(control, row.id)}
-        if name not in held:
-            raise Invalid(f"the space {row.slug!r} has no token {name!r}", field="name")
-        change.revoke_token(held[name].id)
-        return held[name]
+        digest = token_hash(name)
+        found = next((each for each in tokens_of(control, row.id) if each.name == name or each.hash == digest), None)
+        if found is None:
+            shown = f"this token, which begins with {PREFIX}" if name.startswith(PREFIX) else f"a token {name!r}"
+            raise Invalid(f"the space {row.slug!r} does not have {shown}", field="name")
+        change.revoke_token(found.id)
+        return found
 
 
 def tokens_of(control: Control, space: int) -> list[SpaceTokenRow]:

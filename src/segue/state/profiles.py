@@ -165,6 +165,12 @@ class ProfileReader:
         found = {number: _decode_profile(body) for number, body in rows}
         return [found[number] for number in numbers if number in found]
 
+    def segment_ids(self, numbers: Sequence[int]) -> dict[int, str]:
+        """The persistent ids of these numbers, 500 at most, absorbed ones too; unknown ones are left out."""
+        marks = ", ".join("?" * len(numbers))
+        query = f"SELECT number, segment_id FROM profile WHERE number IN ({marks})"  # noqa: S608 - marks
+        return dict(self._rows(query, tuple(numbers)))
+
     def page(self, *, collection: Collection, after: int = 0, limit: int = 100) -> list[Profile]:
         """Profiles by number, from above `after`, without the absorbed ones."""
         rows = self._rows(

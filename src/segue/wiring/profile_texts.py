@@ -1,0 +1,101 @@
+"""What `segue profiles` prints for people, as plain lines. Pure.
+
+Rule: it shows what the JSON form says, in fewer words; nothing is computed here that the JSON does not hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from segue.control.units import counted
+from segue.wiring.texts import table
+
+CAPS = {"ids": "the profile has 1,000 ids, the most there may be", "merges": "no profile absorbs more than 100"}
+"""Why an id was kept off, where it was no limit of a type."""
+
+
+def profile_lines(found: dict[str, Any]) -> list[str]:
+    """What a profile is, of the object of `profiles get --json`."""
+    metadata = found["metadata"]
+    lines = [
+        f"{found['profile']} ({found['collection']})",
+        f"since {metadata['created_at']}, last event {metadata['updated_at']}",
+        "",
+        *table(("TYPE", "ID"), [(each["type"], _plain(each["id"])) for each in found["external_ids"]]),
+    ]
+    if found["traits"]:
+        values = [
+            (_plain(name), _plain(msgspec.json.encode(value).decode())) for name, value in found["traits"].items()
+        ]
+        lines += ["", *table(("TRAIT", "VALUE"), values)]
+    if found["links"]:
+        lines += ["", *table(("LINKED WITH", "IDS"), [(each["profile"], _ids(each)) for each in found["links"]])]
+    if "more_links" in found:
+        lines.append(f"and more than these {len(found['links'])}")
+    if "traits_left_out" in found:
+        lines.append(f"{counted(found['traits_left_out'], 'trait')} left out: a profile has 1,000 at most")
+    return lines
+
+
+def explained_lines(found: dict[str, Any]) -> list[str]:
+    """How a profile came to be, of the object of `profiles explain --json`."""
+    lines = [f"{found['profile']} ({found['collection']}), made by {_event(found['created'])}", ""]
+    ids = [(each["type"], _plain(each["id"]), *_cells(each)) for each in found["external_ids"]]
+    lines += table(("TYPE", "ID", "BROUGHT AT", "BY EVENT", "OF SOURCE"), ids)
+    if found["links"]:
+        links = [(each["profile"] or "", *_cells(each)) for each in found["links"]]
+        lines += ["", *table(("LINKED WITH", "AT", "BY EVENT", "OF SOURCE"), links)]
+    for part in (_merges(found), _demoted(found), _blocked(found)):
+        told = list(part)
+        if told:
+            lines += ["", *told]
+    return lines
+
+
+def _merges(found: dict[str, Any]) -> Iterator[str]:
+    for each in found["merges"]:
+        yield f"{each['absorbed']} was merged into {each['into']} by {_event(each)}"
+
+
+def _demoted(found: dict[str, Any]) -> Iterator[str]:
+    for each in found["demoted"]:
+        owner = "nobody's" if each["owner"] is None else f"of {each['owner']}"
+        what = f"{each['type']} {_plain(each['id'])} was kept off {_times(each)}"
+        yield f"{what}: {_reason(each['reason'])}; it was {owner} then"
+
+
+def _blocked(found: dict[str, Any]) -> Iterator[str]:
+    for each in found["blocked"]:
+        yield f"{each['type']} {_plain(each['id'])} was kept off {_times(each)}: the identity rules block the value"
+
+
+def _reason(reason: str) -> str:
+    kind, _, type_ = reason.partition(":")
+    return f"it would have broken the limit of {type_}" if kind == "limit" else CAPS.get(reason, reason)
+
+
+def _times(each: dict[str, Any]) -> str:
+    if each["count"] == 1:
+        return f"once, by {_event(each['last'])}"
+    return f"{each['count']} times, the last by {_event(each['last'])}"
+
+
+def _event(each: dict[str, Any]) -> str:
+    return f"{_plain(each['message_id'])} of {each['source']} at {each['received_at']}"
+
+
+def _cells(each: dict[str, Any]) -> tuple[str, str, str]:
+    return (each["received_at"], _plain(each["message_id"]), each["source"])
+
+
+def _ids(each: dict[str, Any]) -> str:
+    return ", ".join(_plain(f"{entry['type']}:{entry['id']}") for entry in each["external_ids"])
+
+
+def _plain(text: str) -> str:
+    """The text; quoted where it holds what a terminal would obey rather than show."""
+    return text if text.isprintable() else json.dumps(text)
