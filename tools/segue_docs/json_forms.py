@@ -1,6 +1,6 @@
-"""The page of the JSON forms: `status --json` and `explain --json`.
+"""The page of the JSON forms: `status --json`, `explain --json`, `profiles get --json` and `profiles explain --json`.
 
-Rule: the status shown is made by the code that `segue status` runs; a field of either form without words is an error.
+Rule: the status shown is made by the code that `segue status` runs; a field of any form without words is an error.
 """
 
 # ruff: noqa: E501 - tables: one row a line
@@ -13,16 +13,17 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from segue.control import explain, rebuilt, status
+from segue.control import explain, profiles, rebuilt, status
 from segue.deliver import history
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow, SourceRow, WorkspaceRow
 from segue.state.deliveries import DestinationState
+from segue.state.spaces import SpaceRow
 from segue_docs.markdown import block, code, generated_from, table
 
 _HEAD = """# JSON forms
 
-Scripts may rely on these two forms: fields may be added, none is renamed or removed.
+Scripts may rely on these forms: fields may be added, none is renamed or removed.
 
 """
 
@@ -34,7 +35,8 @@ In every answer, at any moment and under load, each destination's numbers add up
 """
 
 STATUS: dict[str, str] = {
-    "sources": "One entry for each source.",
+    "sources": "One entry for each source, then one for each space's own source.",
+    "space": "Only of a space's own source: the slug of the space. Ours.",
     "destinations": "One entry for each destination.",
     "unknown_keys": "What came with a write key that no source has: `dropped` as of a source. Ours.",
     "replays": "One entry for each replay that is not over, with its numbers as of `segue replay --json`, and each redrive that the worker has not taken up. Ours.",
@@ -42,7 +44,7 @@ STATUS: dict[str, str] = {
     "state": 'Of a replay: `"waiting"` until the worker takes it up, then `"running"`; `"cancelled"` while something of it is on its way.',
     "expired": "Of a replay: records of the log, of any source, that retention dropped before the replay read them.",
     "destination": "The slug of the destination that it goes to.",
-    "stages": "What reads the log, each with its `name` and the largest `lag` in it.",
+    "stages": "What reads the log, each with its `name` and the largest `lag` in it: of `deliver` the events of a destination, of `compute` the records of the log that a space has not read.",
     "name": "The stage.",
     "slug": "The slug of the source or the destination.",
     "accepted": "Of a source: its events in the log, ever. Of a destination: those since it was connected.",
@@ -97,6 +99,46 @@ EXPLAIN: dict[str, str] = {
     "sandbox": "Only `true`, where it went to this instance's own sandboxes. Ours.",
 }
 
+_PROFILES = """## segue profiles get PROFILE --json {#profiles-get}
+
+What a profile is. What `segue profiles explain PROFILE --json` adds, and how a profile is found:
+[Profiles](../concepts/profiles.md).
+
+"""
+
+PROFILES: dict[str, str] = {
+    "profile": "The persistent id.",
+    "collection": '`"users"` or `"accounts"`.',
+    "external_ids": "Every id, with `type` and `id`, in the order in which they came; in `explain` with the event that brought it.",
+    "type": "Of an id: such as `user_id`.",
+    "id": "Of an id: the value.",
+    "traits": "By name; `null` where it was set to null. Only `get`.",
+    "links": "The accounts of a user, the users of an account, the first 100: in `get` with their ids (100 at most), in `explain` with the event that made the link.",
+    "more_links": "Only `true`, where there are more. Only `get`.",
+    "traits_left_out": "Only where there are any: how often a trait beyond the 1,000th was left out. Only `get`.",
+    "metadata": "The first and the last event of the profile. Only `get`.",
+    "created_at": "When the first was received.",
+    "updated_at": "When the last was received.",
+    "first_message_id": "The messageId of the first.",
+    "first_source_id": "The slug of its source.",
+    "last_message_id": "The messageId of the last.",
+    "last_source_id": "The slug of its source.",
+    "created": "The event that made the profile.",
+    "received_at": "Of an event: when the collector had it.",
+    "message_id": "Of an event: its messageId.",
+    "source": "Of an event: the slug of its source.",
+    "merges": "Every merge, in the order of the log, with the event that caused it; those of the profiles it absorbed among them.",
+    "absorbed": "Of a merge: the persistent id of the profile that ended.",
+    "into": "Of a merge: the persistent id of the one that it became part of.",
+    "demoted": "Ids that events brought and that were kept off, 100 at most of each profile.",
+    "reason": 'Of a demoted id: `"limit:TYPE"`, the type whose limit would have been broken, or the cap: `"merges"`, `"ids"`.',
+    "owner": "Of a demoted id: the persistent id of the profile that had it at the last such event; `null` where nobody had it.",
+    "count": "Of a demoted or blocked id: in how many events.",
+    "first": "Of a demoted or blocked id: the first of these events.",
+    "last": "Of a demoted or blocked id: the last of these events.",
+    "blocked": "Ids that the identity rules block, in the same form.",
+}
+
 _SAMPLE = {
     "messageId": "m-1",
     "source": "website",
@@ -135,11 +177,12 @@ _SAMPLE = {
 def page() -> str:
     """The page."""
     missing = sorted((fields_of(status) - set(STATUS)) | (fields_of(explain, rebuilt, history) - set(EXPLAIN)))
+    missing += sorted(fields_of(profiles) - set(PROFILES))
     assert not missing, f"fields without words: {missing}"
     return "".join(
         (
             _HEAD,
-            generated_from("segue.control.status", "segue.control.explain"),
+            generated_from("segue.control.status", "segue.control.explain", "segue.control.profiles"),
             _STATUS,
             _fields(STATUS),
             "\n",
@@ -149,6 +192,9 @@ def page() -> str:
             _fields(EXPLAIN),
             "\n",
             block(json.dumps(_SAMPLE, indent=2), "json"),
+            "\n",
+            _PROFILES,
+            _fields(PROFILES),
         )
     )
 
@@ -165,6 +211,7 @@ def sample_status() -> dict[str, Any]:
         destinations=(
             DestinationRow(id=1, slug="planhat", name="Planhat", source="website", kind="planhat", enabled=True),
         ),
+        spaces=(SpaceRow(id=1, slug="prod", name="Prod", sources=("website",)),),
     )
     state = DestinationState(
         position=104,
@@ -176,7 +223,13 @@ def sample_status() -> dict[str, Any]:
     )
     ends = Ends(106, {"website": (106, 2)})
     return status.status(
-        control, {1: state}, ends, {"website": {"id_not_string": 1}}, is_sandbox={1: False}, replays={}
+        control,
+        {1: state},
+        ends,
+        {"website": {"id_not_string": 1}},
+        is_sandbox={1: False},
+        replays={},
+        spaces_at={1: 106},
     )
 
 

@@ -27,6 +27,8 @@ destinations:
     kind: planhat
     enabled: true
     settings: {apiKey: "${PLANHAT_TOKEN}", subdomain: api-eu}
+spaces:
+  - {slug: prod, sources: [website]}
 ```
 
 - `${NAME}` in a setting is a reference to the server's environment: it is stored as a reference and read when it is
@@ -44,6 +46,9 @@ _TITLES = {
     "WorkspaceEntry": "workspace",
     "SourceEntry": "sources",
     "DestinationEntry": "destinations",
+    "SpaceEntry": "spaces",
+    "IdentityEntry": "identity",
+    "IdentifierEntry": "identifiers",
 }
 
 
@@ -60,7 +65,8 @@ def page() -> str:
         ]
         parts.append(f"## {title}\n\n" + table(("Key", "Type", "Required, or default", "Meaning"), rows) + "\n")
     parts.append(
-        "The settings of each kind stand on the page of that kind: [Destinations](destinations.md).\n\n"
+        "The settings of each kind stand on the page of that kind: [Destinations](destinations.md). What the\n"
+        "rules of a space mean: [Identity rules](../concepts/identity-rules.md).\n\n"
         "## JSON Schema\n\n`segue schema` prints it; an editor that knows YAML completes and checks with it.\n\n"
         '??? note "The schema"\n\n'
     )

@@ -14,7 +14,7 @@ import msgspec
 from segue.control.units import counted
 from segue.wiring.texts import table
 
-CAPS = {"ids": "the profile has 1,000 ids, the most there may be", "merges": "no profile absorbs more than 100"}
+CAPS = {"ids": "a profile has at most 1,000 ids", "merges": "a profile absorbs at most 100 others"}
 """Why an id was kept off, where it was no limit of a type."""
 
 
