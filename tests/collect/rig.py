@@ -15,7 +15,7 @@ from typing import Any
 
 import uvloop
 
-from segue.collect.app import Collector, ExtraRoute
+from segue.collect.app import Collector, ExtraRoute, Mounted
 from segue.collect.auth import SourceKeys
 from segue.collect.commit import Committer
 from segue.collect.limits import CollectLimits
@@ -118,6 +118,7 @@ class Rig:
     strict_keys: bool = False
     trusted_proxies: tuple[Any, ...] = ()
     extra_routes: Mapping[str, ExtraRoute] | None = None
+    mounted: Mapping[str, Mounted] | None = None
     disk_ok: Callable[[], bool] = lambda: True
     around_log: Callable[[LogWriter], LogWriter] = lambda log: log
 
@@ -144,6 +145,7 @@ class Rig:
             trusted_proxies=self.trusted_proxies,
             disk_ok=lambda: self.disk_ok(),
             extra_routes=self.extra_routes,
+            mounted=self.mounted,
         )
 
     async def post(self, path: str, body: Any, *headers: tuple[str, str], key: str | None = "wk", **more: Any) -> Reply:

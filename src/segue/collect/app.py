@@ -38,6 +38,8 @@ from segue.core.event import CALL_TYPES
 Send = Callable[[Any], Awaitable[None]]
 ExtraRoute = Callable[[], Awaitable[tuple[int, str, bytes]]]
 """Answers a GET of wiring's: status, content type, body."""
+Mounted = Callable[[Any, Receive, Send], Awaitable[None]]
+"""An ASGI application that answers everything below a path, in its own form."""
 
 _EVENT_ROUTES = {
     **{f"/v1/{name}": name for name in CALL_TYPES},
@@ -69,9 +71,13 @@ class Collector:
         trusted_proxies: Networks = (),
         disk_ok: Callable[[], bool] = lambda: True,
         extra_routes: Mapping[str, ExtraRoute] | None = None,
+        mounted: Mapping[str, Mounted] | None = None,
         new_id: Callable[[], str] = random_message_id,
     ) -> None:
-        """`disk_ok` is asked once a request and must be cheap; while it says no, events are answered 503."""
+        """`disk_ok` is asked once a request and must be cheap; while it says no, events are answered 503.
+
+        `mounted` are applications by the path below which they stand, such as `/v1/spaces`.
+        """
         self._events = EventIntake(
             keys=keys,
             committer=committer,
@@ -86,6 +92,7 @@ class Collector:
         self._trusted = trusted_proxies
         self._disk_ok = disk_ok
         self._extra = dict(extra_routes or {})
+        self._mounted = dict(mounted or {})
         self._bodies = BodyReader(limits)
 
     @property
@@ -106,6 +113,10 @@ class Collector:
             # A host setting that ends in a slash gives a path that begins with two.
             path = "/" + path.strip("/")
             call = _EVENT_ROUTES.get(path)
+            for prefix, app in self._mounted.items():
+                if path == prefix or path.startswith(f"{prefix}/"):
+                    await self._hand_over(prefix, app, {**scope, "path": path}, receive, send)
+                    return
         try:
             if call is not None and scope["method"] == "POST":
                 route, answer = call, await self._take(scope, receive, call)
@@ -119,6 +130,14 @@ class Collector:
             return
         self._metrics.requests[route, answer.status] += 1
         await self._respond(answer, receive, send)
+
+    async def _hand_over(self, prefix: str, app: Mounted, scope: Any, receive: Receive, send: Send) -> None:
+        async def counted(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.requests[prefix, message["status"]] += 1
+            await send(message)
+
+        await app(scope, receive, counted)
 
     async def _take(self, scope: Any, receive: Receive, call: str, client_side: bool = False) -> Answer | None:
         """Commit the events of a POST. None where the client went away before its body had come."""

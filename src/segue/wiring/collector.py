@@ -18,6 +18,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
 from segue import __version__
+from segue.api.profiles import PREFIX, ProfileApi
 from segue.collect.app import Collector
 from segue.collect.auth import SourceKeys
 from segue.collect.commit import Committer
@@ -32,7 +33,7 @@ from segue.core.errors import SegueError
 from segue.log import Ends
 from segue.log.sqlite import SQLiteLogWriter
 from segue.settings import Settings, read_settings
-from segue.state.control import ControlStore
+from segue.state.control import Control, ControlStore
 from segue.state.deliveries import DeliveryWriter
 from segue.state.profile_readers import ProfileReaders
 from segue.state.quarantine import Quarantine
@@ -88,10 +89,9 @@ def apply_workspace(options: Options, control: ControlStore, secrets: Secrets, e
     return apply_if_new(control, file, secrets, ends) is not None
 
 
-def source_keys(control: ControlStore) -> SourceKeys:
-    """The sources by write key, as control has them now."""
-    snapshot = control.snapshot()
-    return SourceKeys(snapshot.sources, strict_keys=snapshot.workspace.strict_keys)
+def source_keys(control: Control) -> SourceKeys:
+    """The sources by write key."""
+    return SourceKeys(control.sources, strict_keys=control.workspace.strict_keys)
 
 
 class CollectorParts:
@@ -153,8 +153,11 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             clock=clock,
             lines=child.log,
         )
+        profiles = ProfileApi(parts.instance.profiles, clock=clock, lines=child.log)
+        control = parts.control.snapshot()
+        profiles.use(control)
         app = Collector(
-            keys=source_keys(parts.control),
+            keys=source_keys(control),
             committer=committer,
             clock=clock,
             limits=limits,
@@ -162,10 +165,13 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             trusted_proxies=tuple(ip_network(text, strict=False) for text in settings.trusted_proxies),
             disk_ok=house.disk_ok,
             extra_routes=routes(parts, metrics, house),
+            mounted={PREFIX: profiles},
         )
 
         def reload() -> None:
-            app.keys = source_keys(parts.control)
+            control = parts.control.snapshot()
+            app.keys = source_keys(control)
+            profiles.use(control)
             wake.control()
 
         following = Following(reload, child.log)
@@ -182,6 +188,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             await server.close(child.grace_s)
             await committer.close()
             await followers.close()
+            await profiles.close()
             tidying.cancel()
             await asyncio.gather(tidying, return_exceptions=True)
 
