@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import msgspec
 
+from segue.api.limits import ApiLimits
 from segue.collect.limits import CollectLimits
 from segue.control.units import duration_text, size_text
 from segue_docs.markdown import code, generated_from, table
@@ -103,6 +104,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "control:FILE_BYTES_MAX": "Bytes in a workspace file.",
         "control:LIST_MAX": "Names in one list of a replay's or redrive's filter.",
     },
+    "Profile API": {
+        "api:PAGE_BYTES_MOST": "Where a page ends early, after one entry at least.",
+        "api:LINK_IDS_MOST": "External ids that are shown of a linked profile.",
+    },
     "Processes": {
         "wiring:WAIT_FOR_ROLE_S": "How long a start waits for a role that another process holds.",
         "wiring:WAIT_FOR_PORT_S": "How long a start waits for its port.",
@@ -128,20 +133,30 @@ def page() -> str:
     parts = [_HEAD, generated_from("segue.collect.limits", "segue.deliver"), "## Collector\n\n", _collector()]
     for title, constants in GROUPS.items():
         rows = [(words, *_named(name)) for name, words in constants.items()]
+        if title == "Profile API":
+            rows = [(*row[:2], code("segue.api.limits.ApiLimits")) for row in _fields(ApiLimits, {})] + rows
         parts.append(f"\n## {title}\n\n" + table(("What", "Limit", "Where it stands"), rows))
     return "".join(parts)
 
 
 def _collector() -> str:
-    words = {**dict(attribute_words("segue.collect.limits", CollectLimits.__name__))}
-    rows = []
-    for field in msgspec.structs.fields(CollectLimits):
-        setting = _BY_SETTING.get(field.name)
-        rows.append((words[field.name], _written(field.name, field.default), code(setting) if setting else ""))
+    rows = _fields(CollectLimits, _BY_SETTING)
     constants = dict(attribute_words("segue.collect.limits", ""))
     for name, text in constants.items():
         rows.append((text, _written(name, getattr(importlib.import_module("segue.collect.limits"), name)), ""))
     return table(("What", "Limit", "Setting"), rows)
+
+
+def _fields(limits: type[msgspec.Struct], settings: dict[str, str]) -> list[tuple[str, str, str]]:
+    words = dict(attribute_words(limits.__module__, limits.__name__))
+    return [
+        (
+            words[field.name],
+            _written(field.name, field.default),
+            code(settings[field.name]) if field.name in settings else "",
+        )
+        for field in msgspec.structs.fields(limits)
+    ]
 
 
 def attribute_words(module: str, owner: str) -> Iterator[tuple[str, str]]:
