@@ -6,8 +6,9 @@ import pytest
 
 from segue.control.status import status
 from segue.log import Ends
-from segue.state.control import Control, DestinationRow, JobKind, JobRow, WorkspaceRow
+from segue.state.control import Control, DestinationRow, JobKind, JobRow, SourceRow, WorkspaceRow
 from segue.state.deliveries import ReplayState
+from segue.state.spaces import SpaceRow
 
 HOOK = DestinationRow(id=7, slug="hook", name="Hook", source="website", kind="webhook", enabled=True)
 
@@ -41,3 +42,16 @@ def test_a_cancelled_replay_is_shown_until_what_was_on_its_way_has_ended() -> No
 def test_what_is_over_is_not_shown() -> None:
     assert shown("replay", ReplayState(position=90, end=90, matched=9, delivered=9, state="done")) == []
     assert shown("redrive", ReplayState(position=0, end=0, matched=9, retrying=9, state="done")) == []
+
+
+def test_a_spaces_own_source_comes_after_the_sources_of_the_file() -> None:
+    spaces = (SpaceRow(id=1, slug="prod", name="Prod"), SpaceRow(id=4, slug="dev", name="Dev"))
+    control = Control(sources=(SourceRow(slug="website", name="Website"),), spaces=spaces)
+    ends = Ends(9, {"website": (5, 1), "space:prod": (4, 0)})
+    found = status(control, {}, ends, {}, is_sandbox={}, replays={}, spaces_at={1: 9, 4: 2})
+    assert found["sources"] == [
+        {"slug": "website", "accepted": 5, "duplicates": 1, "dropped": {}},
+        {"slug": "space:prod", "space": "prod", "accepted": 4, "duplicates": 0, "dropped": {}},
+        {"slug": "space:dev", "space": "dev", "accepted": 0, "duplicates": 0, "dropped": {}},
+    ]
+    assert found["stages"] == [{"name": "deliver", "lag": 0}, {"name": "compute", "lag": 7}]
