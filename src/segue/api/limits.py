@@ -12,7 +12,7 @@ class ApiLimits(Struct, frozen=True, kw_only=True):
     """Sizes in bytes, times in seconds, counts as they say."""
 
     requests_per_second: float = 100.0
-    """Requests a second for each space, with a burst of one second's worth. Source: Segment, Profile API, "Rate limit"."""
+    """Requests a second for each space, with a burst of as many. Source: Segment, Profile API, "Rate limit"."""
 
     waiting_requests: int = 64
     """Requests being read or waiting for it, of all spaces together; a further one is answered 503. PROPOSED."""
