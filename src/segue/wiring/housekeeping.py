@@ -1,7 +1,7 @@
 """Housekeeping of the log: retention, and what is done when the disk gets short.
 
-Rule: an event that an enabled destination or a space has not passed is dropped only where `log.drop_unread` says so. A replay
-under way keeps what it has still to read beyond `log.keep`, but not where the disk is short.
+Rule: an event that an enabled destination or a space has not passed is dropped only where `log.drop_unread` says so.
+A replay under way keeps what it has still to read beyond `log.keep`, but not where the disk is short.
 """
 
 from __future__ import annotations
