@@ -69,7 +69,7 @@ def test_a_deleted_space_is_closed_and_answers_nobody(known: Api):
     known.reload()
     assert known.refused(TRAITS) == (401, "authentication_error")
     assert known.refused("dev/collections/users/profiles/user_id:u1/traits", token=known.other_token)[0] == 404
-    assert known.app._files._readers == {}
+    assert known.app._files._readers._open == {}
 
 
 def test_the_profiles_of_one_space_are_not_those_of_another(known: Api):

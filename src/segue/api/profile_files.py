@@ -16,6 +16,7 @@ from typing import TypeVar
 from segue.api.limits import ApiLimits
 from segue.api.problem import Problem
 from segue.core.errors import Damaged, Unavailable
+from segue.state.profile_readers import ProfileReaders
 from segue.state.profiles import ProfileReader
 
 _Found = TypeVar("_Found")
@@ -28,7 +29,7 @@ class ProfileFiles:
         """`path_of` gives the file of a space's id."""
         self._path_of = path_of
         self._limits = limits
-        self._readers: dict[int, ProfileReader] = {}
+        self._readers = ProfileReaders(path_of)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segue-profiles")
         self._waiting = 0
 
@@ -51,11 +52,11 @@ class ProfileFiles:
 
     def keep(self, spaces: Collection[int]) -> None:
         """Close the files of all other spaces."""
-        self._thread.submit(self._close_all_but, frozenset(spaces))
+        self._thread.submit(self._readers.keep, frozenset(spaces))
 
     async def close(self) -> None:
         """Close every file, after the reads under way."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._close_all_but, frozenset())
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._readers.close)
         self._thread.shutdown(wait=False)
 
     def _read_one(self, reading: asyncio.Future[_Found | None]) -> None:
@@ -64,28 +65,20 @@ class ProfileFiles:
             reading.exception()  # of one that nobody waits for any more
 
     def _read(self, space: int, view: Callable[[ProfileReader], _Found]) -> _Found | None:
-        reader = self._readers.get(space)
+        reader = self._open(space)
         if reader is None:
-            path = self._path_of(space)
-            if not path.exists():
-                return None
-            reader = self._readers[space] = _open(path)
+            return None
         with reader.snapshot():
             return view(reader)
 
-    def _close_all_but(self, kept: Collection[int]) -> None:
-        for space in [space for space in self._readers if space not in kept]:
-            self._readers.pop(space).close()
-
-
-def _open(path: Path) -> ProfileReader:
-    try:
-        return ProfileReader(path)
-    except Damaged as error:
-        if path.stat().st_size == 0:
-            # The worker is making it at this moment.
-            raise Unavailable(str(error)) from error
-        raise
+    def _open(self, space: int) -> ProfileReader | None:
+        try:
+            return self._readers.get(space)
+        except Damaged as error:
+            if self._path_of(space).stat().st_size == 0:
+                # The worker is making it at this moment.
+                raise Unavailable(str(error)) from error
+            raise
 
 
 def _busy(message: str) -> Problem:
