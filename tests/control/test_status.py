@@ -8,6 +8,7 @@ from segue.control.status import status
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow, JobKind, JobRow, SourceRow, WorkspaceRow
 from segue.state.deliveries import ReplayState
+from segue.state.profile_rows import ProfilesState
 from segue.state.spaces import SpaceRow
 
 HOOK = DestinationRow(id=7, slug="hook", name="Hook", source="website", kind="webhook", enabled=True)
@@ -17,7 +18,7 @@ def shown(kind: JobKind, state: ReplayState | None, *, cancelled: bool = False) 
     job = JobRow(id=3, kind=kind, destination=7, created_at=0, spec={}, cancelled=cancelled)
     control = Control(version=1, workspace=WorkspaceRow(slug="demo", name="Demo"), destinations=(HOOK,), jobs=(job,))
     states = {} if state is None else {3: state}
-    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states, spaces_at={})["replays"]
+    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states, profiles={})["replays"]
 
 
 def test_a_replay_under_way_is_shown_with_its_numbers() -> None:
@@ -48,10 +49,14 @@ def test_a_spaces_own_source_comes_after_the_sources_of_the_file() -> None:
     spaces = (SpaceRow(id=1, slug="prod", name="Prod"), SpaceRow(id=4, slug="dev", name="Dev"))
     control = Control(sources=(SourceRow(slug="website", name="Website"),), spaces=spaces)
     ends = Ends(9, {"website": (5, 1), "space:prod": (4, 0)})
-    found = status(control, {}, ends, {}, is_sandbox={}, replays={}, spaces_at={1: 9, 4: 2})
+    profiles = {1: ProfilesState(position=9, users=3, applied=4, skipped={"alias": 1})}
+    found = status(control, {}, ends, {}, is_sandbox={}, replays={}, profiles=profiles)
     assert found["sources"] == [
         {"slug": "website", "accepted": 5, "duplicates": 1, "dropped": {}},
         {"slug": "space:prod", "space": "prod", "accepted": 4, "duplicates": 0, "dropped": {}},
         {"slug": "space:dev", "space": "dev", "accepted": 0, "duplicates": 0, "dropped": {}},
     ]
-    assert found["stages"] == [{"name": "deliver", "lag": 0}, {"name": "compute", "lag": 7}]
+    assert found["stages"] == [{"name": "deliver", "lag": 0}, {"name": "compute", "lag": 9}]
+    begun, new = found["spaces"]
+    assert (begun["users"], begun["applied"], begun["skipped"], begun["lag"]) == (3, 4, {"alias": 1}, 0)
+    assert (new["slug"], new["users"], new["lag"]) == ("dev", 0, 9), "the worker has not begun it"

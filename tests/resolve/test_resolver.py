@@ -152,6 +152,15 @@ def test_a_merge_brings_the_links_together(rig: Rig):
     assert rig.reader.accounts_of(3) == []
 
 
+def test_a_link_of_a_profile_that_was_just_absorbed_is_known(rig: Rig):
+    rig.send(userId="u")
+    rig.send("group", anonymousId="a", groupId="g")
+    rig.commit()
+    rig.restart()
+    rig.send(userId="u", anonymousId="a")
+    assert not rig.send("group", userId="u", groupId="g").linked
+
+
 def test_the_group_id_in_the_context_links_nobody(rig: Rig):
     assert rig.send(userId="u", context={"groupId": "g"}).account is None
 

@@ -22,8 +22,8 @@ from segue.log.sqlite import SQLiteLogWriter
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import read_settings
 from segue.state.control import ControlStore
-from segue.state.profile_readers import ProfileReaders
 from segue.state.deliveries import DeliveryReader, DeliveryWriter, Delta, DestinationState, ReplayState
+from segue.state.profile_readers import ProfileReaders
 from segue.wiring.housekeeping import Housekeeping
 
 FILE = """

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import segue.collect
 from segue.core.reasons import FILTERED, INGEST, REFUSED, Reason
+from segue.resolve.skips import SKIPS
 from segue_docs.markdown import code, generated_from, table
 
 _HEAD = """# Error codes
@@ -68,6 +69,7 @@ def page() -> str:
         + _reasons("Filtered", "filtered", "The event is in the log; this destination does not get it.", FILTERED)
         + _reasons("Refused", "refused", "Final for this destination; the event is a dead letter. `segue redrive` sends "
                    "it again once the cause is mended.", REFUSED)
+        + _skips()
         + _collector()
         + _connections()
     )  # fmt: skip
@@ -79,6 +81,12 @@ def _reasons(title: str, anchor: str, words: str, reasons: dict[str, Reason]) ->
         for row in reasons.values()
     ]
     return f"## {title} {{#{anchor}}}\n\n{words}\n\n" + table(("Code", "Fault", "Meaning", "What to do"), rows) + "\n"
+
+
+def _skips() -> str:
+    words = "The event is in the log and goes to destinations; no profile of the space hears of it."
+    rows = [(code(name), meaning) for name, meaning in SKIPS.items()]
+    return f"## Skipped by a space {{#skipped}}\n\n{words}\n\n" + table(("Code", "Meaning"), rows) + "\n"
 
 
 def _collector() -> str:

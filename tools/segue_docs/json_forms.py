@@ -18,6 +18,7 @@ from segue.deliver import history
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow, SourceRow, WorkspaceRow
 from segue.state.deliveries import DestinationState
+from segue.state.profile_rows import ProfilesState
 from segue.state.spaces import SpaceRow
 from segue_docs.markdown import block, code, generated_from, table
 
@@ -42,22 +43,27 @@ STATUS: dict[str, str] = {
     "replays": "One entry for each replay that is not over, with its numbers as of `segue replay --json`, and each redrive that the worker has not taken up. Ours.",
     "job": "Of a replay: its number.",
     "state": 'Of a replay: `"waiting"` until the worker takes it up, then `"running"`; `"cancelled"` while something of it is on its way.',
-    "expired": "Of a replay: records of the log, of any source, that retention dropped before the replay read them.",
+    "expired": "Of a replay or a space: records of the log, of any source, that retention dropped before it read them.",
+    "spaces": "One entry for each space. Ours.",
+    "users": "Of a space: its user profiles now.",
+    "accounts": "Of a space: its account profiles now.",
+    "applied": "Of a space: events of its sources that reached a profile.",
+    "skipped": "Of a space: events of its sources that reached none, by [reason code](error-codes.md#skipped).",
     "destination": "The slug of the destination that it goes to.",
     "stages": "What reads the log, each with its `name` and the largest `lag` in it: of `deliver` the events of a destination, of `compute` the records of the log that a space has not read.",
     "name": "The stage.",
-    "slug": "The slug of the source or the destination.",
+    "slug": "The slug of the source, the destination or the space.",
     "accepted": "Of a source: its events in the log, ever. Of a destination: those since it was connected.",
     "duplicates": "Events that came again within the deduplication window. Not accepted, not dropped.",
     "dropped": "Dropped events by [reason code](error-codes.md#dropped).",
     "kind": "The slug of the catalog entry.",
     "enabled": "Whether it is switched on.",
-    "sources of a destination": "The slugs of the sources that it reads.",
+    "sources of a destination": "The slugs of the sources that it reads; so of a space.",
     "delivered": "Events with a 2xx.",
     "filtered": "By [reason code](error-codes.md#filtered).",
     "refused": "By [reason code](error-codes.md#refused); a redrive takes them back.",
     "retrying": "Events that wait for a retry, or behind one of the same user.",
-    "lag": "Events with no final outcome and no retry row yet.",
+    "lag": "Events with no final outcome and no retry row yet; of a space, records of the log that it has not read.",
     "breaker": '`"closed"`, `"open"` or `"half_open"`.',
     "breaker_reason": '`null`, `"failing"` or `"key_refused"`.',
     "sandbox": "Whether it sends to this instance's own sandboxes. Ours.",
@@ -229,7 +235,7 @@ def sample_status() -> dict[str, Any]:
         {"website": {"id_not_string": 1}},
         is_sandbox={1: False},
         replays={},
-        spaces_at={1: 106},
+        profiles={1: ProfilesState(position=106, users=41, accounts=3, applied=104, skipped={"no_identifier": 2})},
     )
 
 

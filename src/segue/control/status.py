@@ -1,4 +1,4 @@
-"""Status: every source and destination in numbers that add up.
+"""Status: every source, destination and space in numbers that add up.
 
 Rule: the state's snapshot is read first and the log's end after it, and accepted and lag come from that same end; so
 in each answer accepted = delivered + filtered + refused + retrying + lag, also under load.
@@ -12,6 +12,8 @@ from typing import Any
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow
 from segue.state.deliveries import DestinationState, ReplayState
+from segue.state.profile_rows import ProfilesState
+from segue.state.spaces import SpaceRow
 
 
 def status(
@@ -22,16 +24,17 @@ def status(
     *,
     is_sandbox: Mapping[int, bool],
     replays: Mapping[int, ReplayState],
-    spaces_at: Mapping[int, int],
+    profiles: Mapping[int, ProfilesState],
 ) -> dict[str, Any]:
-    """The object that `segue status --json` prints. `spaces_at` is the offset that each space reads next.
+    """The object that `segue status --json` prints. `profiles` are the states of the spaces that have begun, by id.
 
-    The log's end must have been read after the states and after `spaces_at`.
+    The log's end must have been read after the states of both kinds.
     """
     destinations = [
         _destination(row, states.get(row.id) or unread_state(row), ends, is_sandbox.get(row.id, False))
         for row in control.destinations
     ]
+    spaces = [_space(row, profiles.get(row.id) or ProfilesState(), ends) for row in control.spaces]
     return {
         "sources": [
             *(_source(row.slug, ends, dropped) for row in control.sources),
@@ -39,10 +42,11 @@ def status(
         ],
         "unknown_keys": {"dropped": dict(sorted(dropped.get("", {}).items()))},
         "destinations": destinations,
+        "spaces": spaces,
         "replays": list(_replays(control, replays)),
         "stages": [
             {"name": "deliver", "lag": max((entry["lag"] for entry in destinations), default=0)},
-            {"name": "compute", "lag": max((ends.offset - at for at in spaces_at.values()), default=0)},
+            {"name": "compute", "lag": max((entry["lag"] for entry in spaces), default=0)},
         ],
     }
 
@@ -115,6 +119,19 @@ def _destination(row: DestinationRow, state: DestinationState, ends: Ends, is_sa
     if state.dead_letters_cut:
         found["dead_letters_cut"] = state.dead_letters_cut
     return found
+
+
+def _space(row: SpaceRow, state: ProfilesState, ends: Ends) -> dict[str, Any]:
+    return {
+        "slug": row.slug,
+        "sources": list(row.sources),
+        "users": state.users,
+        "accounts": state.accounts,
+        "applied": state.applied,
+        "skipped": dict(sorted(state.skipped.items())),
+        "expired": state.expired,
+        "lag": ends.offset - state.position,
+    }
 
 
 def _last(source: str, ends: Ends) -> int:

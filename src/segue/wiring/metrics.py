@@ -1,6 +1,6 @@
-"""What an instance measures of itself beside the collector: deliveries, lag, cursors, disk.
+"""What an instance measures of itself beside the collector: deliveries, profiles, lag, cursors, disk.
 
-Rule: no label holds what a sender chose; series are bounded by sources, destinations and reason codes.
+Rule: no label holds what a sender chose; series are bounded by sources, destinations, spaces and reason codes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ METRICS: dict[str, str] = {
     "segue_lag": "Events without a final outcome or a retry row, by destination.",
     "segue_breaker_open": "1 while the destination's breaker is not closed.",
     "segue_cursor_standing_seconds": "How long the destination's cursor has stood while there is something to read.",
+    "segue_profiles": "Profiles, by space and collection.",
+    "segue_space_applied_total": "Events that reached a profile, by space.",
+    "segue_space_skipped_total": "Events that reached no profile, by space and reason code.",
+    "segue_space_lag": "Records of the log that the space has not read.",
     "segue_log_end_offset": "The offset that the next event gets.",
     "segue_disk_free_bytes": "Free space on the disk that holds the data folder.",
 }
@@ -46,6 +50,7 @@ class InstanceMetrics(PrometheusCollector):
         shown = self._views.status()
         yield from _by_source(shown["sources"], self._views.quarantine.counts().get("", {}))
         yield from _by_destination(shown["destinations"])
+        yield from _by_space(shown["spaces"])
         yield self._standing(shown["destinations"])
         yield _gauge("segue_log_end_offset", self._views.log.end(0))
         yield _gauge("segue_disk_free_bytes", self._free_bytes())
@@ -93,6 +98,23 @@ def _by_destination(destinations: list[dict[str, Any]]) -> Iterator[Metric]:
             for code, count in entry[key].items():
                 family.add_metric([entry["slug"], code], count)
         yield family
+
+
+def _by_space(spaces: list[dict[str, Any]]) -> Iterator[Metric]:
+    profiles = GaugeMetricFamily("segue_profiles", METRICS["segue_profiles"], labels=["space", "collection"])
+    name = "segue_space_applied_total"
+    applied = CounterMetricFamily(name, METRICS[name], labels=["space"])
+    name = "segue_space_skipped_total"
+    skipped = CounterMetricFamily(name, METRICS[name], labels=["space", "reason"])
+    lag = GaugeMetricFamily("segue_space_lag", METRICS["segue_space_lag"], labels=["space"])
+    for entry in spaces:
+        for collection in ("users", "accounts"):
+            profiles.add_metric([entry["slug"], collection], entry[collection])
+        applied.add_metric([entry["slug"]], entry["applied"])
+        for code, count in entry["skipped"].items():
+            skipped.add_metric([entry["slug"], code], count)
+        lag.add_metric([entry["slug"]], entry["lag"])
+    yield from (profiles, applied, skipped, lag)
 
 
 def _gauge(name: str, value: float) -> Metric:

@@ -19,6 +19,8 @@ Paste = Callable[..., str]
 SOURCE_COLUMNS = ("SOURCE", "ACCEPTED", "DUPLICATES", "DROPPED")
 DESTINATION_COLUMNS = (*("DESTINATION", "STATE", "ACCEPTED", "DELIVERED", "FILTERED", "REFUSED", "RETRYING", "LAG"),)
 
+SPACE_COLUMNS = ("SPACE", "USERS", "ACCOUNTS", "APPLIED", "SKIPPED", "LAG")
+
 
 class Entry(Struct, frozen=True, kw_only=True):
     """One event as `tail` shows it. `reason` is set where it was dropped."""
@@ -53,8 +55,7 @@ def status_lines(status: dict[str, Any], paste: Paste, *, start: str | None) -> 
     `start` is the line that starts the instance; None where it runs.
     """
     sources = [
-        (entry["slug"], entry["accepted"], entry["duplicates"], sum(entry["dropped"].values()))
-        for entry in status["sources"]
+        (entry["slug"], entry["accepted"], entry["duplicates"], _sum(entry["dropped"])) for entry in status["sources"]
     ]
     destinations = [
         (
@@ -62,16 +63,26 @@ def status_lines(status: dict[str, Any], paste: Paste, *, start: str | None) -> 
             _state(entry),
             entry["accepted"],
             entry["delivered"],
-            sum(entry["filtered"].values()),
-            sum(entry["refused"].values()),
+            _sum(entry["filtered"]),
+            _sum(entry["refused"]),
             entry["retrying"],
             entry["lag"],
         )
         for entry in status["destinations"]
     ]
     lines = [*table(SOURCE_COLUMNS, sources), "", *table(DESTINATION_COLUMNS, destinations)]
+    if status["spaces"]:
+        spaces = [
+            (entry["slug"], entry["users"], entry["accounts"], entry["applied"], _sum(entry["skipped"]), entry["lag"])
+            for entry in status["spaces"]
+        ]
+        lines += ["", *table(SPACE_COLUMNS, spaces)]
     notes = [*_reasons(status), *_replays(status, paste), *_attention(status, paste, start)]
     return [*lines, "", *notes] if notes else lines
+
+
+def _sum(counts: dict[str, int]) -> int:
+    return sum(counts.values())
 
 
 def _reasons(status: dict[str, Any]) -> Iterator[str]:
@@ -82,6 +93,11 @@ def _reasons(status: dict[str, Any]) -> Iterator[str]:
         for what in ("filtered", "refused"):
             if entry[what]:
                 yield f"{entry['slug']}: {what} {_counts(entry[what])}"
+    for entry in status["spaces"]:
+        if entry["skipped"]:
+            yield f"{entry['slug']}: skipped {_counts(entry['skipped'])}"
+        if entry["expired"]:
+            yield f"{entry['slug']}: {counted(entry['expired'], 'record')} went with the log before it was read"
     on_sandbox = [entry["slug"] for entry in status["destinations"] if entry["sandbox"]]
     if on_sandbox:
         yield f"on this instance's own sandboxes: {', '.join(on_sandbox)}"

@@ -25,6 +25,7 @@ from segue.settings import Settings
 from segue.state.control import Control, ControlStore, DestinationRow
 from segue.state.deliveries import DeliveryReader
 from segue.state.profile_readers import ProfileReaders
+from segue.state.profile_rows import ProfilesState
 from segue.state.quarantine import QuarantineReader
 from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
@@ -57,19 +58,17 @@ class Views:
     def status(self) -> dict[str, Any]:
         """The object of `segue status --json`."""
         control = self.control.snapshot()
-        states, spaces_at = self.state.destinations(), self.space_positions(control)
+        states, profiles = self.state.destinations(), self.profile_states(control)
         ends = self.log.ends()
         sandboxes = {row.id: self.is_on_sandbox(row) for row in control.destinations}
         dropped, replays = self.quarantine.counts(), self.state.replays()
-        return status(
-            control, states, ends, dropped, is_sandbox=sandboxes, replays=replays, spaces_at=spaces_at
-        )
+        return status(control, states, ends, dropped, is_sandbox=sandboxes, replays=replays, profiles=profiles)
 
-    def space_positions(self, control: Control) -> dict[int, int]:
-        """The offset that each space reads next, by its id."""
+    def profile_states(self, control: Control) -> dict[int, ProfilesState]:
+        """How far each space is that has begun, by its id."""
         self.profiles.keep([row.id for row in control.spaces])
         readers = {row.id: self.profiles.get(row.id) for row in control.spaces}
-        return {number: reader.state().position if reader is not None else 0 for number, reader in readers.items()}
+        return {number: reader.state() for number, reader in readers.items() if reader is not None}
 
     def explain(self, message_id: str, secrets: Secrets) -> list[dict[str, Any]]:
         """What became of every event of this messageId."""
