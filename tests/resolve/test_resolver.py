@@ -273,7 +273,7 @@ def test_profiles_that_are_not_at_hand_are_read_again(tmp_path: Path):
         assert rig.resolver.full == (number % 2 == 1)
         if rig.resolver.full:
             rig.commit()
-    assert len(rig.resolver._working) == 2
+    assert len(rig.resolver._working) == len(rig.resolver._working._owners) == 2
     assert rig.send("identify", userId="u0", traits={"m": 1}).profile == 1
     rig.commit()
     assert values(rig.read("user_id", "u0")) == {"n": "0", "m": "1"}
@@ -284,6 +284,7 @@ def test_what_is_being_written_is_not_let_go(tmp_path: Path):
     rig = Rig(tmp_path / "profiles.db", capacity=1)
     rig.send(userId="a")
     delta = rig.resolver.take()
+    assert rig.resolver.full
     rig.send(userId="b")
     assert rig.resolver.full
     assert rig.send(userId="a").profile == 1
