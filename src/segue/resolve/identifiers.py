@@ -29,6 +29,7 @@ _TYPE = re.compile(r"[a-z][a-z0-9_.]*")
 _BUILT_IN = frozenset(rule.type for rule in DEFAULT_RULES.identifiers)
 _NUMBER_STARTS = frozenset(b"-0123456789")
 _NULL = Raw(b"null")
+_OBJECT = ord("{")
 
 
 class Promoted(NamedTuple):
@@ -47,6 +48,17 @@ class _Claimed(Struct, frozen=True, gc=False):
     encoding: str
 
 
+class _Context(Struct, frozen=True, gc=False):
+    """What of a context may hold ids, undecoded."""
+
+    traits: Raw = _NULL
+    device: Raw = _NULL
+    integrations: Raw = _NULL
+    externalIds: Raw = _NULL  # noqa: N815 - Segment's name
+
+
+_NO_CONTEXT = _Context()
+_decode_context = msgspec.json.Decoder(_Context).decode
 _decode_entries = msgspec.json.Decoder(list[Raw]).decode
 _decode_claimed = msgspec.json.Decoder(_Claimed).decode
 
@@ -80,21 +92,27 @@ class Identifiers:
 
     def blocks(self, value: str) -> bool:
         """Whether the rules say that this value identifies nobody."""
-        return value in self._blocked or any(pattern.search(value) for pattern in self._patterns)
+        if value in self._blocked:
+            return True
+        for pattern in self._patterns:  # noqa: SIM110 - any() takes three times as long, at each id of each event
+            if pattern.search(value):
+                return True
+        return False
 
     def of(self, event: Event) -> Promoted:
         """The ids of the user of the event; a type that only `context.externalIds` knows is added on the way."""
         found: list[ExternalId] = []
         if event.user_id is not None and self._takes_user:
             found.append(ExternalId("user_id", event.user_id))
+        self._find_below(event, found)
         if event.anonymous_id is not None and self._takes_anonymous:
             found.append(ExternalId("anonymous_id", event.anonymous_id))
-        found.extend(self._in_traits_and_context(event))
         ids: list[ExternalId] = []
         blocked: list[ExternalId] = []
-        for external_id in dict.fromkeys(found):
-            if 1 <= len(external_id.id) <= ID_LENGTH_MOST:
-                (blocked if self.blocks(external_id.id) else ids).append(external_id)
+        for external_id in found:
+            place = blocked if self.blocks(external_id.id) else ids
+            if external_id not in place and 1 <= len(external_id.id) <= ID_LENGTH_MOST:
+                place.append(external_id)
         if len(ids) > 1:
             ids.sort(key=self._rank)  # stable: those of one type in the order they were found
         return Promoted(ids, blocked)
@@ -107,24 +125,26 @@ class Identifiers:
     def _rank(self, external_id: ExternalId) -> tuple[int, str]:
         return self._ranks[external_id.type]
 
-    def _in_traits_and_context(self, event: Event) -> Iterator[ExternalId]:
+    def _find_below(self, event: Event, found: list[ExternalId]) -> None:
+        """Add what stands in the traits, the properties and the context."""
         # The traits of a group call are the account's, not the user's.
         traits = event.traits if event.type == "identify" else {}
-        context = event.context
-        context_traits = raw_object(context.get("traits", _NULL))
+        raw = event.fields.context
+        context = _decode_context(raw) if memoryview(raw)[0] == _OBJECT else _NO_CONTEXT
+        context_traits = raw_object(context.traits)
         if self._takes_email:
             for place in (traits, context_traits):
                 email = _text(place, "email")
                 if email is not None:
-                    yield ExternalId("email", email)
+                    found.append(ExternalId("email", email))
         if self._keys:
-            yield from self._configured(traits, context_traits, event.properties)
-        if "device" in context:
-            yield from self._of_device(raw_object(context["device"]))
-        if "integrations" in context:
-            yield from self._of_google(raw_object(context["integrations"]))
-        if "externalIds" in context:
-            yield from self._claimed(bytes(context["externalIds"]))
+            found.extend(self._configured(traits, context_traits, event.properties))
+        if context.device is not _NULL:
+            found.extend(self._of_device(raw_object(context.device)))
+        if context.integrations is not _NULL:
+            found.extend(self._of_google(raw_object(context.integrations)))
+        if context.externalIds is not _NULL:
+            found.extend(self._claimed(bytes(context.externalIds)))
 
     def _configured(self, *places: dict[str, Raw]) -> Iterator[ExternalId]:
         for place in places:

@@ -180,21 +180,21 @@ class Resolver:
         if group_id is None:
             return _Look(decision, user, promoted.blocked, None, None, False)
         group = ExternalId(GROUP_ID, group_id)
-        account = self._working.owner(group)
+        number = self._working.owner(group)
+        account = None if number is None else self._working.entry(number)
         linked = decision is not None and account is not None and self._is_linked(decision, account.profile.number)
         return _Look(decision, user, promoted.blocked, group, account, linked)
 
     def _decide(self, ids: Sequence[ExternalId], now: int) -> Decision:
         owners: dict[ExternalId, int] = {}
-        members: dict[int, Profile] = {}
         for external_id in ids:
-            entry = self._working.owner(external_id)
-            if entry is not None:
-                number = entry.profile.number
+            number = self._working.owner(external_id)
+            if number is not None:
                 owners[external_id] = number
-                members[number] = entry.profile
-        if len(members) == 1 and len(owners) == len(ids):
-            return Decision(next(iter(members)), (), (), ())  # the common case: nothing is new
+        numbers = set(owners.values())
+        if len(numbers) == 1 and len(owners) == len(ids):
+            return Decision(numbers.pop(), (), (), ())  # the common case: nothing is new
+        members = {number: self._working.entry(number).profile for number in sorted(numbers)}
         return decide(ids, owners, members, self._identifiers.limit, now)
 
     def _is_linked(self, decision: Decision, account: int) -> bool:

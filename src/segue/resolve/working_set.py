@@ -73,14 +73,14 @@ class WorkingSet:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def owner(self, external_id: ExternalId) -> Entry | None:
-        """The profile that has this id."""
+    def owner(self, external_id: ExternalId) -> int | None:
+        """The number of the profile that has this id; that profile is at hand then."""
         number = self._owners.get(external_id)
         if number is None:
             number = self._rows.owner(collection_of(external_id), *external_id)
-            if number is None:
-                return None
-        return self.entry(number)
+            if number is not None:
+                self.entry(number)
+        return number
 
     def entry(self, number: int) -> Entry:
         """A profile that there is, by its number."""
