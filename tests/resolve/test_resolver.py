@@ -266,6 +266,11 @@ def test_what_retention_dropped_unread_is_counted(rig: Rig):
     assert (state.position, state.expired) == (10, 9)
 
 
+def test_a_new_space_begins_where_the_log_begins(rig: Rig):
+    rig.resolver.expire(10)
+    assert (rig.resolver.position, rig.resolver.state.expired) == (10, 0)
+
+
 def test_profiles_that_are_not_at_hand_are_read_again(tmp_path: Path):
     rig = Rig(tmp_path / "profiles.db", capacity=2)
     for number in range(6):

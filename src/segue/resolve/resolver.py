@@ -114,9 +114,9 @@ class Resolver:
             self.dirty = True
 
     def expire(self, start: int) -> None:
-        """The log begins at `start` now; what stood before was dropped unread, and is counted."""
+        """The log begins at `start` now. What was dropped unread is counted, but for what a new space never saw."""
         if start > self.state.position:
-            self.state.expired += start - self.state.position
+            self.state.expired += start - self.state.position if self.state.position else 0
             self.state.position = start
             self.dirty = True
 
