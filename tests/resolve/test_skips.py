@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,3 +61,8 @@ def test_an_event_before_1970_is_skipped():
 def test_an_event_happened_at_its_timestamp_but_never_after_its_receipt(timestamp: str | None, t: int):
     record, _ = entry(0)
     assert effective_time(record, event_of(timestamp=timestamp)) == t
+
+
+def test_every_code_is_in_the_documentation():
+    page = (Path(__file__).parents[2] / "docs/concepts/profiles.md").read_text("utf-8")
+    assert [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")] == list(SKIPS)
