@@ -15,9 +15,9 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
+from segue.core.canonical import canonical, text_of
 from segue.core.event import Event, raw_object
 from segue.core.profile import DEFAULT_LIMIT, DEFAULT_RULES, PERIOD_MS, ExternalId, IdentityRules
-from segue.resolve.canonical import canonical, text_of
 
 ID_LENGTH_MOST = 500
 TYPE_LENGTH_MOST = 100

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from msgspec import Raw
 
+from segue.core.canonical import canonical
 from segue.core.profile import TRAITS_MAX, Cause, Profile, Trait
-from segue.resolve.canonical import canonical
 
 
 def set_traits(profile: Profile, given: Mapping[str, Raw], cause: Cause) -> tuple[str, ...]:

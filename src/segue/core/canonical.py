@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+
 INTEGER_DIGITS_MOST = 38
 WHOLE_BELOW = 1e15
 
@@ -31,7 +33,7 @@ def canonical(raw: bytes) -> str:
         return _WORDS[raw]
     if len(raw) <= 15 and first != 0x2D and _DIGITS.issuperset(raw):
         return raw.decode()
-    return _written(raw)
+    return _as_it_stands(raw) or _written(raw)
 
 
 def text_of(raw: bytes) -> str | None:
@@ -42,6 +44,27 @@ def text_of(raw: bytes) -> str | None:
         return raw[1:-1].decode("utf-8", "replace")
     text = _decode(raw.decode("utf-8", "replace"))
     return text if isinstance(text, str) else None
+
+
+def _as_it_stands(raw: bytes) -> str | None:
+    """The text of most objects and lists, which are canonical already; None where that is not sure.
+
+    What decodes and encodes to the same bytes is compact and repeats no key. Escapes, long integers and numbers that
+    are spelled in another way than ours are left to the slow way.
+    """
+    if b"\\" in raw or _LONG in raw.translate(_ALL_ZERO):
+        return None
+    try:
+        return raw.decode() if _encode_quickly(_decode_quickly(raw)) == raw else None
+    except ValueError:  # msgspec's among them
+        return None
+
+
+def _usual(text: str) -> float:
+    value = float(text)
+    if repr(value) != text or value.is_integer():
+        raise ValueError(text)
+    return value
 
 
 def _written(raw: bytes) -> str:
@@ -61,3 +84,7 @@ def _integer(text: str) -> float | int | str:
 
 _decode = json.JSONDecoder(parse_float=_float, parse_int=_integer).decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_decode_quickly = msgspec.json.Decoder(float_hook=_usual).decode
+_encode_quickly = msgspec.json.Encoder().encode
+_ALL_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG = b"0" * (INTEGER_DIGITS_MOST + 1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.resolve.canonical import canonical, text_of
+from segue.core.canonical import _written as written_slowly
+from segue.core.canonical import canonical, text_of
 
 JSON = st.recursive(
     st.none()
@@ -64,6 +66,18 @@ def test_the_canonical_text_is_its_own_canonical_text_and_means_the_same(value: 
     once = canonical(json.dumps(value, ensure_ascii=ascii_only, indent=2 if ascii_only else None).encode())
     assert canonical(once.encode()) == once
     assert json.loads(once) == value
+
+
+@given(JSON, st.sampled_from([None, 1, (", ", ":")]), st.booleans())
+def test_the_quick_way_writes_what_the_slow_one_does(value: object, spaces: Any, ascii_only: bool):
+    separators = spaces if isinstance(spaces, tuple) else (",", ":")
+    raw = json.dumps(value, ensure_ascii=ascii_only, separators=separators).encode()
+    for spelling in (raw, raw.replace(b"1", b"1.0"), raw.replace(b"1", b"0.00001"), raw.replace(b"2", b"-0")):
+        try:
+            json.loads(spelling)
+        except ValueError:
+            continue
+        assert canonical(spelling) == written_slowly(spelling)
 
 
 @given(st.text(), st.booleans())
