@@ -82,6 +82,20 @@ class DiskSettings(Struct, frozen=True, kw_only=True):
     ] = msgspec.field(default=512 * 1024**2, name="floor")
 
 
+class LakeSettings(Struct, frozen=True, kw_only=True):
+    """The event history of spaces."""
+
+    flush_ms: Annotated[
+        int,
+        _meta(
+            "duration",
+            "Flush",
+            "How long an event may wait before it is in the lake's files, which are the fewer the longer it waits. "
+            "What Segue itself reads is always up to date.",
+        ),
+    ] = msgspec.field(default=60_000, name="flush")
+
+
 class CollectSettings(Struct, frozen=True, kw_only=True):
     """The collector."""
 
@@ -186,6 +200,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     dedup: DedupSettings = DedupSettings()
     disk: DiskSettings = DiskSettings()
+    lake: LakeSettings = LakeSettings()
     collect: CollectSettings = CollectSettings()
     sandbox: SandboxSettings = SandboxSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -30,7 +30,7 @@ from segue.resolve.identifiers import GROUP_ID, Identifiers, Promoted
 from segue.resolve.skips import effective_time, skip_code
 from segue.resolve.traits import merge_traits, set_traits
 from segue.resolve.working_set import Entry, ProfileRows, WorkingSet, collection_of
-from segue.state.profile_rows import DEMOTIONS_MOST, Change, ChangeKind, Demotion, ProfileRow, ProfilesDelta
+from segue.state.profile_rows import DEMOTIONS_MOST, Change, ChangeKind, Demotion, Placed, ProfileRow, ProfilesDelta
 
 CAPACITY = 50_000
 
@@ -86,6 +86,7 @@ class Resolver:
         self._merges: list[tuple[int, int]] = []
         self._changes: list[Change] = []
         self._demotions: dict[tuple[int, ExternalId], Demotion] = {}
+        self._placed: list[Placed] = []
         self.use(rules)
 
     @property
@@ -158,9 +159,10 @@ class Resolver:
             merges=self._merges,
             changes=self._changes,
             demotions=list(self._demotions.values()),
+            placed=self._placed,
         )
         self._owners, self._demotions, self._absorbed = {}, {}, {}
-        self._links, self._merges, self._changes = [], [], []
+        self._links, self._merges, self._changes, self._placed = [], [], [], []
         self.outcomes = 0
         self.dirty = False
         return delta
@@ -230,9 +232,12 @@ class Resolver:
         linked = user is not None and account is not None and not look.is_linked
         if user is not None and account is not None:
             self._link(user, account, cause, new=linked)
+        profile_number = None if user is None else user.profile.number
+        account_number = None if account is None else account.profile.number
+        self._placed.append(Placed(cause.offset, profile_number or 0, account_number or 0, cause.t))
         return Resolved(
-            profile=None if user is None else user.profile.number,
-            account=None if account is None else account.profile.number,
+            profile=profile_number,
+            account=account_number,
             skipped="",
             created=decision is not None and decision.profile is None,
             merged=() if decision is None else decision.absorbed,

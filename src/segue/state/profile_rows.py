@@ -81,6 +81,18 @@ class Demotion(Struct, frozen=True, gc=False):
     count: int = 1
 
 
+class Placed(NamedTuple):
+    """An event that was applied: the numbers of the user and the account it was found to be of, 0 for none.
+
+    The numbers are those of that moment; a merge since may have made another profile of them. `t` in ms since 1970.
+    """
+
+    offset: int
+    profile: int
+    account: int
+    t: int
+
+
 class ProfilesDelta(Struct, kw_only=True):
     """What one space changed since the last commit. `owners` are (collection, type, id, number)."""
 
@@ -94,3 +106,7 @@ class ProfilesDelta(Struct, kw_only=True):
     changes: list[Change] = []
     """In the order of the log; their `seq` is given when they are written."""
     demotions: list[Demotion] = []
+    placed: list[Placed] = []
+    """The events applied, in the order of the log."""
+    in_lake: int = 0
+    """The lake's cursor: of the events below it nobody asks any more what they were applied to."""

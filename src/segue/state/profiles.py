@@ -15,7 +15,8 @@ import msgspec
 
 from segue.core.profile import Cause, Collection, ExternalId, Link, Profile
 from segue.state.database import open_database, open_reader, sqlite_errors, transaction
-from segue.state.profile_rows import Change, Demotion, ProfilesDelta, ProfilesState
+from segue.state.profile_rows import Change, Demotion, Placed, ProfilesDelta, ProfilesState
+from segue.state.resolutions import pack, unpack
 
 __all__ = ["MIGRATIONS", "ProfileReader", "ProfileWriter"]
 
@@ -47,6 +48,9 @@ MIGRATIONS = (
       PRIMARY KEY (profile, type, id)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE resolution (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, numbers BLOB NOT NULL) STRICT;
+    """,
 )
 
 UPSERT_SPACE = "INSERT INTO space VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET body = excluded.body"
@@ -65,6 +69,11 @@ INSERT_CHANGE = "INSERT INTO change VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 UPSERT_DEMOTION = """INSERT INTO demotion VALUES (?, ?, ?, ?)
   ON CONFLICT (profile, type, id) DO UPDATE SET body = excluded.body"""
 
+INSERT_RESOLUTION = "INSERT INTO resolution VALUES (?, ?, ?)"
+DELETE_RESOLUTIONS = "DELETE FROM resolution WHERE first < ?1 AND last < ?1"
+
+SELECT_RESOLUTIONS = """SELECT numbers FROM resolution
+  WHERE first >= coalesce((SELECT max(first) FROM resolution WHERE first <= ?), 0) ORDER BY first"""
 SELECT_PROFILE = "SELECT body FROM profile WHERE number = (SELECT canonical FROM profile WHERE {} = ?)"
 SELECT_LINKS = """SELECT user, account, offset, received_at, t, message_id, source FROM link
   WHERE {} = ? AND {} > ? ORDER BY {} LIMIT ?"""
@@ -103,6 +112,9 @@ class ProfileWriter:
         run.executemany(
             UPSERT_DEMOTION, [(each.profile, each.type, each.id, _encode(each)) for each in delta.demotions]
         )
+        if delta.placed:
+            run.execute(INSERT_RESOLUTION, (delta.placed[0].offset, delta.placed[-1].offset, pack(delta.placed)))
+        run.execute(DELETE_RESOLUTIONS, (delta.in_lake,))
         run.execute(UPSERT_SPACE, (delta.state,))
 
 
@@ -210,6 +222,12 @@ class ProfileReader:
             Change(seq, number, kind, other, type_, id_, Cause(*cause))
             for seq, number, kind, other, type_, id_, *cause in rows
         ]
+
+    def placed(self, start: int) -> Iterator[Placed]:
+        """The events applied from offset `start` on, in order, as far as they are kept; for use inside a `snapshot`."""
+        with sqlite_errors(self._path):
+            for (numbers,) in self._connection.execute(SELECT_RESOLUTIONS, (start,)):
+                yield from (each for each in unpack(numbers) if each.offset >= start)
 
     def demotions(self, number: int) -> list[Demotion]:
         """The ids kept off this profile, while it had this number of its own; the latest to be so last."""

@@ -50,6 +50,10 @@ class Instance:
         """Where the profiles of a space are; its worker makes the file, and the folder that it stands in."""
         return self.spaces / str(space) / "profiles.db"
 
+    def lake(self, space: int) -> Path:
+        """The folder of a space's event history."""
+        return self.spaces / str(space) / "lake"
+
     def create(self) -> None:
         """Make the folder, for its owner alone. Raises Invalid where that cannot be."""
         self._refuse_backup()

@@ -6,6 +6,8 @@ and comes to the same profiles.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from segue.core.clock import Clock
 from segue.core.errors import OffsetExpired, Unavailable
 from segue.log.tail import Tail
@@ -18,16 +20,31 @@ EVENTS_A_PUMP = 100
 AGAIN_MS = 1_000
 
 
+class Lake(Protocol):
+    """What comes behind: it goes on with what was committed, and says how far it is."""
+
+    @property
+    def position(self) -> int:
+        """The offset of the first event that it may lack."""
+        ...
+
+    def resolved(self, position: int) -> None:
+        """All below this offset is committed."""
+        ...
+
+
 class SpaceStage:
     """Reads the log for one space. A stage for `StageLoop`: see there for what each member means."""
 
     flying = 0
 
-    def __init__(self, row: SpaceRow, resolver: Resolver, tail: Tail, clock: Clock) -> None:
+    def __init__(self, row: SpaceRow, resolver: Resolver, tail: Tail, clock: Clock, *, lake: Lake) -> None:
         self._sources = frozenset(row.sources)
         self._resolver = resolver
         self._tail = tail
         self._clock = clock
+        self._lake = lake
+        self._taken = resolver.position
 
     @property
     def position(self) -> int:
@@ -67,11 +84,15 @@ class SpaceStage:
 
     def take(self) -> ProfilesDelta:
         """What changed since the last call."""
-        return self._resolver.take()
+        delta = self._resolver.take()
+        delta.in_lake = self._lake.position
+        self._taken = self._resolver.position
+        return delta
 
     def committed(self) -> None:
         """What `take` gave is durable."""
         self._resolver.committed()
+        self._lake.resolved(self._taken)
 
     def reconfigure(self, row: SpaceRow) -> None:
         """Other sources and rules hold for every event from now on."""

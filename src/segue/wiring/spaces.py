@@ -1,7 +1,7 @@
 """The spaces of an instance, as the worker runs them: each with its own loop, and its own file to commit to.
 
-Rule: one process resolves a space, and it alone writes that space's file; what a deleted space left is removed, here or
-at the next start.
+Rule: one process resolves a space, and it alone writes that space's file and its lake; what a deleted space left is
+removed, here or at the next start.
 """
 
 from __future__ import annotations
@@ -20,20 +20,39 @@ from segue.state.control import Control
 from segue.state.profiles import ProfileReader, ProfileWriter
 from segue.state.spaces import SpaceRow
 from segue.wiring.instance import Instance
+from segue.wiring.lake_stage import FLUSH_MS, LakeStage
 from segue.wiring.space_stage import SpaceStage
 
 
 class _Running:
     """One space at work: what is open, and the loop that drives it."""
 
-    def __init__(self, row: SpaceRow, instance: Instance, tail: Tail, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        row: SpaceRow,
+        instance: Instance,
+        tail: Tail,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        *,
+        lake_flush_ms: int,
+    ) -> None:
         path = instance.profiles(row.id)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.row = row
         self._writer = ProfileWriter(path)
         self._reader = ProfileReader(path)
         resolver = Resolver(space=row.id, rules=row.identity, rows=self._reader)
-        self._stage = SpaceStage(row, resolver, tail, clock)
+        self._lake = LakeStage(
+            row.slug,
+            profiles=path,
+            lake=instance.lake(row.id),
+            log=instance.log,
+            clock=clock,
+            lines=log,
+            flush_ms=lake_flush_ms,
+        )
+        self._stage = SpaceStage(row, resolver, tail, clock, lake=self._lake)
         self.loop = StageLoop(clock=clock, commit=self._writer.commit, failed=partial(_not_written, log, row.slug))
         self.loop.add(self._stage)
 
@@ -44,7 +63,7 @@ class _Running:
 
     async def close(self, grace_s: float) -> None:
         try:
-            await self.loop.close(grace_s)
+            await asyncio.gather(self.loop.close(grace_s), self._lake.close(grace_s))
         finally:
             self._reader.close()
             self._writer.close()
@@ -53,8 +72,17 @@ class _Running:
 class Spaces:
     """All spaces. Made, reloaded and closed on one event loop."""
 
-    def __init__(self, instance: Instance, tail: Tail, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        tail: Tail,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        *,
+        lake_flush_ms: int = FLUSH_MS,
+    ) -> None:
         self._instance = instance
+        self._lake_flush_ms = lake_flush_ms
         self._tail = tail
         self._clock = clock
         self._log = log
@@ -75,7 +103,9 @@ class Spaces:
         for row in wanted.values():
             known = self._running.get(row.id)
             if known is None:
-                self._running[row.id] = _Running(row, self._instance, self._tail, self._clock, self._log)
+                self._running[row.id] = _Running(
+                    row, self._instance, self._tail, self._clock, self._log, lake_flush_ms=self._lake_flush_ms
+                )
             elif known.row != row:
                 known.reconfigure(row)
         self.grown()

@@ -41,6 +41,7 @@ from segue.state.deliveries import (
     ReplayState,
 )
 from segue.wiring.instance import Instance
+from segue.wiring.lake_stage import FLUSH_MS
 from segue.wiring.spaces import Spaces
 
 STANDING_MS = 300_000
@@ -96,6 +97,7 @@ class Worker:
         network: Any,
         clock: Clock,
         log: FilteringBoundLogger,
+        lake_flush_ms: int = FLUSH_MS,
     ) -> None:
         self._control = control
         self._secrets = secrets
@@ -106,7 +108,7 @@ class Worker:
         self._clock = clock
         self._log = log
         self._tail = Tail(reader, told=True)
-        self._spaces = Spaces(instance, self._tail, clock, log)
+        self._spaces = Spaces(instance, self._tail, clock, log, lake_flush_ms=lake_flush_ms)
         self._answers = Answers(rows)
         self._known: dict[int, tuple[DestinationRow, Delivery]] = {}
         self._jobs_begun: set[int] = set()

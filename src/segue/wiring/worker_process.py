@@ -76,6 +76,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
         network=network,
         clock=clock,
         log=child.log,
+        lake_flush_ms=settings.lake.flush_ms,
     )
     try:
         worker.start()

@@ -1,0 +1,164 @@
+"""One event as a row of the lake, and the places where rows stand.
+
+Rule: a row depends on the event, its record and what it was applied to, and on nothing else; JSON in it is canonical.
+
+Source: audiences.md 2.1 (canonical form), 1.2 (page and screen calls).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw
+
+from segue.core.canonical import canonical
+from segue.core.event import Event, Record, raw_object
+from segue.lake.columns import PROPERTY
+from segue.state.profile_rows import Placed
+
+VIEWED = {"page": ("Page Viewed", "page_name"), "screen": ("Screen Viewed", "screen_name")}
+"""By call type: the event that it is, and the property that its name is."""
+
+FREQUENT_MOST = 16
+"""The most properties of a file that have a column."""
+FREQUENT_SHARE = 4
+"""A property is frequent that at least one of so many events of a file has, as a short text, number or boolean."""
+SAMPLE_MOST = 1_000
+"""Events of a file that are looked at for it."""
+NAME_LENGTH_MOST = 100
+VALUE_BYTES_MOST = 200
+_FOLDER_LENGTH_MOST = 200
+_FOLDER_KEPT = 150
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Entry(NamedTuple):
+    """An applied event as it comes from the log, and what it was applied to."""
+
+    record: Record
+    event: Event
+    placed: Placed
+
+
+class Place(NamedTuple):
+    """Where rows stand together: the event's name, None where the call has none, its folder, and the day of receipt."""
+
+    event: str | None
+    folder: str
+    day: str
+
+
+def event_name(event: Event) -> str | None:
+    """The name by which it is asked for; None of identify and group calls, and of a track call without one."""
+    if event.type == "track":
+        return event.event or None
+    return VIEWED[event.type][0] if event.type in VIEWED else None
+
+
+def place_of(entry: Entry) -> Place:
+    """Where the row of this event stands."""
+    name = event_name(entry.event)
+    return Place(name, folder_of(name, entry.event.type), day_of(entry.record.received_at))
+
+
+def day_of(received_at: int) -> str:
+    """The day of an instant in ms since 1970, in UTC: `2026-11-22`."""
+    return datetime.fromtimestamp(received_at / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def folder_of(name: str | None, type_: str) -> str:
+    """The folder of an event's name: percent-encoded; a long one cut, with a hash; `@type` without one."""
+    if name is None:
+        return f"@{type_}"
+    folder = quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
+    if len(folder) > _FOLDER_LENGTH_MOST:
+        return folder[:_FOLDER_KEPT] + "~" + hashlib.sha256(name.encode()).hexdigest()[:32]
+    return folder
+
+
+def frequent_properties(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The properties that get a column of their own in the file of these events, in the order of their names.
+
+    Of two names that differ in case only neither does: DuckDB takes them for one.
+    """
+    sample = entries[:SAMPLE_MOST]
+    counts: Counter[str] = Counter()
+    for entry in sample:
+        counts.update(name for name, raw in properties_of(entry.event).items() if _is_short(name, raw))
+    most = sorted((-count, name) for name, count in counts.items() if count * FREQUENT_SHARE >= len(sample))
+    spelled = Counter(name.casefold() for name in counts)
+    chosen = [name for _, name in most if spelled[name.casefold()] == 1]
+    return tuple(sorted(chosen[:FREQUENT_MOST]))
+
+
+def property_columns(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of their columns."""
+    return tuple(PROPERTY + name for name in names)
+
+
+def row_of(entry: Entry, frequent: Sequence[str]) -> tuple[object, ...]:
+    """The values of `COLUMNS`, and of the frequent properties after them: canonical JSON, None where there is none."""
+    record, event, placed = entry
+    fields = event.fields
+    properties = raw_object(fields.properties)
+    named = _named(event)
+    whole = _canonical_object(fields.properties)
+    if named is not None:
+        properties = {**properties, named[0]: named[1]}
+        whole = canonical(_encode(properties))
+    row = (
+        placed.profile or None,
+        placed.account or None,
+        placed.t,
+        record.received_at,
+        record.offset,
+        record.message_id,
+        record.source,
+        event.type,
+        event_name(event),
+        event.user_id,
+        event.anonymous_id,
+        event.group_id if event.type == "group" else None,
+        event.timestamp,
+        whole,
+        _canonical_object(fields.traits),
+        _canonical_object(fields.context),
+    )
+    if not frequent:
+        return row
+    return (*row, *(canonical(bytes(properties[name])) if name in properties else None for name in frequent))
+
+
+def properties_of(event: Event) -> dict[str, Raw]:
+    """The properties as conditions see them: of a page or screen call its name among them."""
+    properties, named = raw_object(event.fields.properties), _named(event)
+    return properties if named is None else {**properties, named[0]: named[1]}
+
+
+def _named(event: Event) -> tuple[str, Raw] | None:
+    if event.type not in VIEWED or event.name is None:
+        return None
+    return VIEWED[event.type][1], Raw(_encode(event.name))
+
+
+def _canonical_object(raw: Raw) -> str | None:
+    text = bytes(raw)
+    return canonical(text) if text[:1] == b"{" else None
+
+
+def _is_short(name: str, raw: Raw) -> bool:
+    value = bytes(memoryview(raw)[: VALUE_BYTES_MOST + 1])
+    return (
+        len(value) <= VALUE_BYTES_MOST
+        and len(name) <= NAME_LENGTH_MOST
+        and name.isprintable()
+        and value[0] not in b"{["
+        and value != b"null"
+    )
