@@ -24,6 +24,7 @@ BROKEN = Response(status=500, body=b"oops")
 BUSY = Response(status=429)
 NO_KEY = Response(status=401, body=b"no such key")
 BAD = Response(status=400, body=b"bad")
+NO_ADDRESS = Response(status=0, error="ADDRESS_REFUSED")
 DESTINATION = 7
 
 

@@ -14,6 +14,7 @@ from segue.deliver.breaker import (
     KEY_REFUSED,
     OPEN,
     PROBE_MOST_MS,
+    UNASKED_TO_CLOSE,
     Breaker,
 )
 
@@ -128,6 +129,48 @@ def test_a_probe_that_came_to_nothing_is_followed_at_once() -> None:
     assert breaker.may_probe(1_500)
 
 
+def test_a_probe_whose_address_segue_refuses_closes_it() -> None:
+    breaker = failing()
+    breaker.probing("u:1")
+    breaker.refused_unasked(address=True)
+    assert (breaker.state, breaker.reason) == (CLOSED, None)
+    for number in range(FAILURES_TO_OPEN - 1):
+        breaker.failed((f"u:{number}",), 0, probe=False)
+    assert breaker.state == CLOSED, "the row of failures begins anew"
+
+
+def test_ten_probes_in_a_row_that_are_refused_for_what_is_in_the_event_close_it() -> None:
+    breaker = failing()
+    for number in range(3 * UNASKED_TO_CLOSE):
+        breaker.probing("u:1")
+        if number % UNASKED_TO_CLOSE == UNASKED_TO_CLOSE - 1:
+            breaker.failed(("u:1",), 0, probe=True)
+        else:
+            breaker.refused_unasked(address=False)
+            breaker.probe_lost(0)
+        assert (breaker.state, breaker.reason) == (OPEN, FAILING)
+    for _ in range(UNASKED_TO_CLOSE):
+        assert breaker.state == OPEN
+        breaker.probing("u:1")
+        breaker.refused_unasked(address=False)
+        breaker.probe_lost(0)
+    assert (breaker.state, breaker.reason) == (CLOSED, None)
+
+
+def test_a_refused_address_does_not_end_the_row_of_refused_keys() -> None:
+    breaker = Breaker()
+    for number in range(KEY_REFUSALS_TO_OPEN):
+        breaker.key_refused(number, probe=False)
+    breaker.probing("u:1")
+    breaker.refused_unasked(address=True)
+    assert breaker.state == CLOSED
+    assert breaker.keeps_refused_key(), "it is no further dead letter"
+    breaker.key_refused(100, probe=False)
+    assert (breaker.state, breaker.reason) == (OPEN, KEY_REFUSED)
+    breaker.succeeded()
+    assert not breaker.keeps_refused_key()
+
+
 def test_new_settings_are_probed_at_once_also_while_a_probe_of_the_old_ones_is_under_way() -> None:
     breaker = failing()
     breaker.probe_now(100)
@@ -148,7 +191,11 @@ def test_one_that_was_open_probes_at_once_after_a_start() -> None:
     assert fresh.state == CLOSED
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(("failed", "key", "fine", "probe", "lost", "now")), st.integers(0, 3)))
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("failed", "key", "fine", "probe", "lost", "unasked", "address", "now")), st.integers(0, 3)
+    )
+)
 
 
 @given(STEPS)
@@ -164,6 +211,9 @@ def test_it_can_always_be_probed_within_a_minute(steps: list[tuple[str, int]]) -
         elif step == "fine":
             breaker.succeeded()
         elif step == "lost":
+            breaker.probe_lost(now)
+        elif step in ("unasked", "address") and probe:
+            breaker.refused_unasked(address=step == "address")
             breaker.probe_lost(now)
         elif step == "now":
             breaker.probe_now(now)

@@ -13,7 +13,7 @@ from segue.deliver.limits import Limits
 from segue.deliver.replay import Replay
 from segue.deliver.retry import WINDOW_MS
 from segue.state.deliveries import Delta, DestinationState, ReplayState
-from tests.deliver.rig import BAD, BROKEN, BUSY, DESTINATION, FINE, NO_KEY, Rig
+from tests.deliver.rig import BAD, BROKEN, BUSY, DESTINATION, FINE, NO_ADDRESS, NO_KEY, Rig
 from tests.sim.kinds import CRASHY, PARTS, SINGLE, SKIPPED, UNMAPPABLE, WEBHOOK, settings_of
 
 SECOND, HOUR = 1_000, 3_600_000
@@ -321,6 +321,58 @@ def test_an_event_that_cannot_be_mapped_is_no_probe(rig: Rig) -> None:
     assert rig.state.refused["INTERNAL"] == 1
     assert rig.delivery.breaker.state == "half_open"
     assert len(rig.sent) == 1
+
+
+def test_a_breaker_does_not_stay_open_while_events_are_refused_for_their_address(rig: Rig) -> None:
+    opened(rig)
+    rig.append(*(f"v{number}" for number in range(10)))
+    rig.pump()
+    rig.wait_for_it()
+    rig.answer(NO_ADDRESS)
+    assert (rig.delivery.breaker.state, rig.delivery.breaker.reason) == ("closed", None)
+    while rig.sent:
+        rig.answer(NO_ADDRESS)
+    rig.commit()
+    assert rig.state.refused["ADDRESS_REFUSED"] >= 10
+    assert rig.state.breaker == "closed"
+    assert not rig.delivery.sender.standstill.is_open, "the windows of those that wait run again"
+
+
+def test_a_vendor_that_is_still_down_after_a_refused_address_opens_it_again_and_loses_nothing(rig: Rig) -> None:
+    opened(rig)
+    rig.append(*(f"v{number}" for number in range(20)))
+    rig.pump()
+    rig.wait_for_it()
+    rig.answer(NO_ADDRESS)
+    rig.answer(BROKEN)
+    assert (rig.delivery.breaker.state, rig.delivery.breaker.reason) == ("open", "failing")
+    assert rig.state.refused == {"ADDRESS_REFUSED": 1}
+
+
+def test_a_refused_address_between_lets_no_revoked_key_drain_the_log(rig: Rig) -> None:
+    opened(rig, NO_KEY, users=60)
+    for _ in range(5):
+        rig.wait_for_it()
+        rig.answer(NO_ADDRESS)
+        assert rig.delivery.breaker.state == "closed"
+        rig.answer(NO_KEY)
+        assert rig.delivery.breaker.reason == "key_refused"
+    assert rig.state.refused == {"INVALID_AUTHENTICATION": 20, "ADDRESS_REFUSED": 5}
+
+
+def test_a_stream_of_events_that_cannot_be_mapped_does_not_keep_it_open(rig: Rig) -> None:
+    opened(rig)
+    rig.append(*(f"x{number}" for number in range(9)), name=UNMAPPABLE)
+    rig.pump()
+    rig.wait_for_it()
+    assert rig.state.refused == {"PAYLOAD_VALIDATION_FAILED": 9}
+    assert len(rig.sent) == 1, "one that can be mapped is the probe"
+    rig.answer(BROKEN)
+    rig.append(*(f"y{number}" for number in range(10)), name=UNMAPPABLE)
+    rig.pump()
+    rig.wait_for_it()
+    assert rig.state.refused == {"PAYLOAD_VALIDATION_FAILED": 19}
+    assert rig.delivery.breaker.state == "closed"
 
 
 def test_a_destination_whose_only_event_is_a_replayed_one_of_the_last_lane_is_probed(rig: Rig) -> None:

@@ -103,7 +103,9 @@ class Log:
         return bisect_left(self._offsets.get(source, []), offset)
 
 
-MOODS = ("fine", "slow", "flaky", "busy", "busy_no_hint", "down", "unavailable_with_hint", "broken", "silent")
+MOODS = (
+    "fine", "slow", "flaky", "busy", "busy_no_hint", "down", "unavailable_with_hint", "broken", "silent", "forbidden",
+)  # fmt: skip
 
 
 class Vendor:
@@ -128,11 +130,13 @@ class Vendor:
     def _judged(self, request: Request, offsets: list[int], names: list[str | None]) -> Response | None:
         mood = self.mood
         if mood == "flaky":
-            mood = self.random.choice(("fine", "fine", "slow", "broken", "silent", "busy", "down"))
+            mood = self.random.choice(("fine", "fine", "slow", "broken", "silent", "busy", "down", "forbidden"))
         if mood == "silent":
             return None
         if mood == "down":
             return Response(status=0, error="ECONNREFUSED")
+        if mood == "forbidden":
+            return Response(status=0, error="ADDRESS_REFUSED")
         if mood == "broken":
             return Response(status=self.random.choice((500, 502, 503, 504, 408, 423)), body=b"oops")
         if mood == "unavailable_with_hint":

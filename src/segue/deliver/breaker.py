@@ -3,11 +3,13 @@
 closed -> open        after 10 retryable failures in a row over at least 2 lanes (reason `failing`), or after twenty
                       401/403 in a row without a success (reason `key_refused`)
 open -> half_open     after 1 s, doubling to 60 s: one probe, with the head of another lane each time
-half_open -> closed   on a 2xx, or on a refusal of another kind
+half_open -> closed   on a 2xx, or on a refusal of another kind: also one of ours, where Segue may not send to the
+                      address, or has refused ten probes in a row without asking the vendor
 half_open -> open     on a failure of the probe
 
 Rule: while it is not closed, only the probe's failure changes it: what was under way when it opened says nothing new;
-and a key that the vendor refuses never drains the log into dead letters.
+it never says of a vendor that it fails while Segue itself refuses what is sent there; and a key that the vendor
+refuses never drains the log into dead letters.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 FAILURES_TO_OPEN = 10
 LANES_TO_OPEN = 2
 KEY_REFUSALS_TO_OPEN = 20
+UNASKED_TO_CLOSE = 10
 PROBE_FIRST_MS = 1_000
 PROBE_MOST_MS = 60_000
 
@@ -35,6 +38,7 @@ class Breaker:
         self._first_keys: tuple[str, ...] = ()  # of the first lane that failed in this row of failures
         self._lanes_failed = 0
         self.key_refusals = 0  # in a row
+        self._unasked = 0  # probes in a row that were refused without asking the vendor
 
     def succeeded(self) -> None:
         """A 2xx, or a refusal that shows the vendor at work."""
@@ -65,7 +69,18 @@ class Breaker:
 
     def keeps_refused_key(self) -> bool:
         """Whether an event answered 401 or 403 stays at the head of its lane instead of being refused."""
-        return self.state != CLOSED
+        return self.state != CLOSED or self.key_refusals >= KEY_REFUSALS_TO_OPEN
+
+    def refused_unasked(self, *, address: bool) -> None:
+        """Segue itself refused the probe's event: for its `address`, as it would any, or for what is in the event.
+
+        That is no word of the vendor's, so the row of refused keys goes on.
+        """
+        self._unasked += 1
+        if address or self._unasked >= UNASKED_TO_CLOSE:
+            self._failures = 0
+            self.state = CLOSED
+            self.reason = None
 
     def may_probe(self, now_ms: int) -> bool:
         """Whether one event may be sent to see if the vendor is back."""
@@ -107,11 +122,13 @@ class Breaker:
     def _open(self, reason: str, now_ms: int) -> None:
         self.state = OPEN
         self.reason = reason
+        self._unasked = 0
         self._probe_delay_ms = PROBE_FIRST_MS
         self.probe_at = now_ms + self._probe_delay_ms
 
     def _reopen(self, reason: str, now_ms: int) -> None:
         self._probe_delay_ms = min(self._probe_delay_ms * 2, PROBE_MOST_MS)
         self.probe_at = now_ms + self._probe_delay_ms
+        self._unasked = 0
         self.state = OPEN
         self.reason = reason

@@ -274,7 +274,9 @@ class Sender:
             self._key_refused(item, reason, now)
         else:
             if response.status and not attempt.message:
-                self.breaker.succeeded()  # else the refusal is ours, and says nothing about the vendor
+                self.breaker.succeeded()
+            elif item is self._probe:
+                self.breaker.refused_unasked(address=reason == "ADDRESS_REFUSED")
             self._refuse(item, reason, now)
 
     def _key_refused(self, item: Item, reason: str, now: int) -> None:
