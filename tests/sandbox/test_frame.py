@@ -392,12 +392,33 @@ def test_faults_are_for_the_inbound_path_only(client: Client) -> None:
         {"drop": True, "headers": {"a": "b"}},
         {"status": 503, "headers": {"a": "b\r\nc: d"}},
         {"status": 503, "headers": {"a b": "c"}},
+        {"status": 199},
+        {"status": 204, "body": {"message": "none"}},
+        {"status": 304, "body": ""},
+        {"status": 503, "headers": {"Content-Length": "3"}},
+        {"status": 503, "headers": {"transfer-encoding": "chunked"}},
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(client: Client, order: dict[str, Any]) -> None:
     reply = client.post(f"{ADMIN}/faults", order)
     assert reply.status == 400
     assert reply.body["message"]
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_fault_whose_status_has_no_body_ends_with_its_headers(
+    address: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with requests.Session() as session:
+        ordered = session.post(
+            f"{address}{ADMIN}/faults", json={"status": status, "headers": {"ETag": "x"}}, timeout=10
+        )
+        assert ordered.status_code == 201
+        answer = session.post(f"{address}{INBOUND}", json=track(), headers=DEMO, timeout=10)
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (status, b"", "x")
+        (noted,) = session.get(f"{address}{ADMIN}/requests", timeout=10).json()
+        assert noted["answer"] == {"status": status, "body": None, "headers": {"ETag": "x"}}
+    assert caplog.records == []
 
 
 def test_a_dropped_call_closes_the_socket_and_stores_nothing(client: Client) -> None:

@@ -25,11 +25,17 @@ CANCEL = "DELETE FROM fault WHERE vendor = ?"
 
 FAULTS_MAX = 1_000
 
+BODILESS = frozenset({204, 304})
+"""Answers that end with their headers, whatever these say (RFC 9110, 6.4.1)."""
+
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
+
 
 class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One order to misbehave.
 
-    - `status`: answer this, with `body` and `headers`, and store nothing; `delay_ms` holds the answer back.
+    - `status`: answer this, with `body` and `headers`, and store nothing; `delay_ms` holds the answer back. From 200
+      to 599; 204 and 304 have no body.
     - `delay_ms` alone: wait, then take the call as always.
     - `slow_ms`: take the call, commit, then hold the answer back; with `status`, the same as `delay_ms`.
     - `drop`: close the socket without an answer and store nothing; after `delay_ms`.
@@ -66,7 +72,11 @@ def checked_fault(given: dict[str, Any]) -> Fault:
         raise ValueError("a fault needs one of status, drop, delay_ms, slow_ms")
     if fault.status is None and (fault.body is not None or fault.headers):
         raise ValueError("body and headers need a status")
+    if fault.status in BODILESS and fault.body is not None:
+        raise ValueError(f"an answer of status {fault.status} has no body")
     for name, value in fault.headers.items():
+        if name.lower() in _FRAMING:
+            raise ValueError(f"headers: {name} follows from the body")
         if not (name.isascii() and name.replace("-", "").isalnum() and value.isascii() and value.isprintable()):
             raise ValueError(f"headers: {name!r} is no header that can be sent")
     return fault

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from segue.core.clock import iso
 from segue.sandbox import exact
-from segue.sandbox.faults import Fault, Faults
+from segue.sandbox.faults import BODILESS, Fault, Faults
 from segue.sandbox.frame import (
     BODY_MAX,
     Answer,
@@ -215,7 +215,8 @@ def _misbehaviour(fault: Fault) -> Outcome | None:
     if fault.status is None:
         return None
     message = {"message": f"The sandbox was told to answer {fault.status}"}
-    answer = Answer(status=fault.status, body=message if fault.body is None else fault.body, headers=fault.headers)
+    body = fault.body if fault.body is not None or fault.status in BODILESS else message
+    answer = Answer(status=fault.status, body=body, headers=fault.headers)
     return Outcome(answer=answer, hold_ms=fault.delay_ms + fault.slow_ms)
 
 
@@ -271,6 +272,8 @@ def _call(request: Request, body: bytes | None) -> Call | Answer:
 
 def response(answer: Answer) -> Response:
     """The HTTP answer."""
+    if answer.status in BODILESS:
+        return Response(None, answer.status, headers=answer.headers)
     return Response(exact.encode(answer.body), answer.status, headers=answer.headers, media_type="application/json")
 
 
