@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segue.control.status import status
+from segue.lake.manifest import Position
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow, JobKind, JobRow, SourceRow, WorkspaceRow
 from segue.state.deliveries import ReplayState
@@ -18,7 +19,7 @@ def shown(kind: JobKind, state: ReplayState | None, *, cancelled: bool = False) 
     job = JobRow(id=3, kind=kind, destination=7, created_at=0, spec={}, cancelled=cancelled)
     control = Control(version=1, workspace=WorkspaceRow(slug="demo", name="Demo"), destinations=(HOOK,), jobs=(job,))
     states = {} if state is None else {3: state}
-    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states, profiles={})["replays"]
+    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states, profiles={}, lakes={})["replays"]
 
 
 def test_a_replay_under_way_is_shown_with_its_numbers() -> None:
@@ -50,13 +51,14 @@ def test_a_spaces_own_source_comes_after_the_sources_of_the_file() -> None:
     control = Control(sources=(SourceRow(slug="website", name="Website"),), spaces=spaces)
     ends = Ends(9, {"website": (5, 1), "space:prod": (4, 0)})
     profiles = {1: ProfilesState(position=9, users=3, applied=4, skipped={"alias": 1})}
-    found = status(control, {}, ends, {}, is_sandbox={}, replays={}, profiles=profiles)
+    found = status(control, {}, ends, {}, is_sandbox={}, replays={}, profiles=profiles, lakes={1: Position(7)})
     assert found["sources"] == [
         {"slug": "website", "accepted": 5, "duplicates": 1, "dropped": {}},
         {"slug": "space:prod", "space": "prod", "accepted": 4, "duplicates": 0, "dropped": {}},
         {"slug": "space:dev", "space": "dev", "accepted": 0, "duplicates": 0, "dropped": {}},
     ]
-    assert found["stages"] == [{"name": "deliver", "lag": 0}, {"name": "compute", "lag": 9}]
+    assert found["stages"] == [{"name": "deliver", "lag": 0}, {"name": "compute", "lag": 9}, {"name": "lake", "lag": 9}]
     begun, new = found["spaces"]
     assert (begun["users"], begun["applied"], begun["skipped"], begun["lag"]) == (3, 4, {"alias": 1}, 0)
+    assert (begun["lake_lag"], new["lake_lag"]) == (2, 9)
     assert (new["slug"], new["users"], new["lag"]) == ("dev", 0, 9), "the worker has not begun it"

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from structlog.testing import LogCapture
@@ -18,12 +19,16 @@ from segue.control.workspace import apply
 from segue.control.workspace_file import parse_workspace
 from segue.core.errors import OffsetExpired
 from segue.core.event import NewRecord
+from segue.lake.manifest import ManifestReaders
+from segue.lake.writer import LakeWriter
 from segue.log.sqlite import SQLiteLogWriter
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import read_settings
 from segue.state.control import ControlStore
 from segue.state.deliveries import DeliveryReader, DeliveryWriter, Delta, DestinationState, ReplayState
 from segue.state.profile_readers import ProfileReaders
+from segue.state.profile_rows import ProfilesDelta, ProfilesState
+from segue.state.profiles import ProfileWriter
 from segue.wiring.housekeeping import Housekeeping
 
 FILE = """
@@ -60,6 +65,7 @@ class House:
         self.state = stack.enter_context(closing(DeliveryReader(folder / "state.db")))
         apply(self.control, parse_workspace(FILE.encode(), {}), Secrets.passing(), self.log.ends)
         self.profiles = stack.enter_context(closing(ProfileReaders(lambda space: folder / f"{space}" / "profiles.db")))
+        self.lakes = stack.enter_context(closing(ManifestReaders(lambda space: folder / f"{space}" / "lake")))
         self.lines = LogCapture()
 
     def keeping(self, **settings: str) -> Housekeeping:
@@ -71,6 +77,7 @@ class House:
             control=self.control,
             state=self.state,
             profiles=self.profiles,
+            lakes=self.lakes,
             clock=self.clock,
             lines=structlog.wrap_logger(None, processors=[self.lines], wrapper_class=structlog.BoundLogger),
         )
@@ -201,6 +208,29 @@ def test_a_replay_to_a_destination_that_is_off_holds_nothing_up(house):
     house.clock.now += HOUR_MS
     house.keeping().tidy()
     assert house.start() == 40
+
+
+def test_what_a_space_has_read_stays_until_its_lake_has_it(house):
+    with_space = f"{FILE}spaces: [{{slug: prod, sources: [website]}}]\n"
+    apply(house.control, parse_workspace(with_space.encode(), {}), Secrets.passing(), house.log.ends)
+    house.append(45)
+    house.stand(ahead=45, behind=45)
+    house.clock.now += HOUR_MS
+    number = house.control.snapshot().spaces[0].id
+    (house.folder / f"{number}").mkdir()
+    with (
+        closing(ProfileWriter(house.folder / f"{number}" / "profiles.db")) as profiles,
+        closing(LakeWriter(house.folder / f"{number}" / "lake")) as lake,
+    ):
+        house.keeping().tidy()
+        assert house.start() == 0
+        profiles.commit([ProfilesDelta(state=msgspec.msgpack.encode(ProfilesState(position=45)))])
+        lake.write([], position=25, breathe=lambda: None)
+        house.keeping().tidy()
+        assert house.start() == 20
+        lake.write([], position=45, breathe=lambda: None)
+        house.keeping().tidy()
+        assert house.start() >= 40
 
 
 def test_a_replay_holds_nothing_up_where_the_disk_is_short(house):

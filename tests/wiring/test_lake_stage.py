@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from segue.lake.manifest import ManifestReader
+from segue.lake.manifest import ManifestReader, ManifestReaders
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.log.tail import Tail
 from segue.state.profiles import ProfileReader
@@ -41,11 +41,9 @@ async def until(happened: Callable[[], bool]) -> None:
 
 def position(files: Files) -> int:
     """The lake's cursor; -1 where there is no lake yet."""
-    path = files.instance.lake(1) / "lake.db"
-    if not path.exists() or path.stat().st_size == 0:
-        return -1
-    with closing(ManifestReader(path)) as manifest:
-        return manifest.position().offset
+    with closing(ManifestReaders(files.instance.lake)) as manifests:
+        manifest = manifests.get(1)
+        return -1 if manifest is None else manifest.position().offset
 
 
 def held(files: Files) -> list[tuple[Any, ...]]:

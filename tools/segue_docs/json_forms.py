@@ -15,6 +15,7 @@ from typing import Any
 
 from segue.control import explain, profiles, rebuilt, status
 from segue.deliver import history
+from segue.lake.manifest import Position
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow, SourceRow, WorkspaceRow
 from segue.state.deliveries import DestinationState
@@ -49,8 +50,9 @@ STATUS: dict[str, str] = {
     "accounts": "Of a space: its account profiles now.",
     "applied": "Of a space: events of its sources that reached a profile.",
     "skipped": "Of a space: events of its sources that reached none, by [reason code](error-codes.md#skipped).",
+    "lake_lag": "Of a space: records of the log that its event history has not passed.",
     "destination": "The slug of the destination that it goes to.",
-    "stages": "What reads the log, each with its `name` and the largest `lag` in it: of `deliver` the events of a destination, of `compute` the records of the log that a space has not read.",
+    "stages": "What reads the log, each with its `name` and the largest `lag` in it: of `deliver` the events of a destination, of `compute` the records of the log that a space has not read, of `lake` those that its event history has not passed (a minute's worth is usual).",
     "name": "The stage.",
     "slug": "The slug of the source, the destination or the space.",
     "accepted": "Of a source: its events in the log, ever. Of a destination: those since it was connected.",
@@ -74,7 +76,7 @@ STATUS: dict[str, str] = {
 _EXPLAIN = """## segue explain MESSAGE_ID --json {#explain}
 
 One event. Where several have the messageId (two sources, or one that came again, or was dropped), the first is printed,
-accepted ones before the others, and these are named on stderr; `--source` chooses, `--all` prints one object a line.
+accepted ones before the others, then the newest, those with an unknown write key last; and these are named on stderr; `--source` chooses, `--all` prints one object a line.
 
 """
 
@@ -101,7 +103,8 @@ EXPLAIN: dict[str, str] = {
     "response": "The vendor's answer; in its place `error` where none came.",
     "status": "The vendor's HTTP status.",
     "error": "Why no answer came ([codes](error-codes.md#connection)), or why nothing could be sent.",
-    "due": "Only of a retrying delivery: when the next attempt is due. Ours.",
+    "due": "Only of a retrying delivery, where a time decides: when the next attempt is due. Ours.",
+    "waits_for": 'Of a retrying delivery in place of `due`: `"enabling"` while the destination is disabled, `"probe"` while its breaker is not closed (it may be the next probe, at any time), `"turn"` behind an earlier event of its lanes. Ours.',
     "sandbox": "Only `true`, where it went to this instance's own sandboxes. Ours.",
 }
 
@@ -236,6 +239,7 @@ def sample_status() -> dict[str, Any]:
         is_sandbox={1: False},
         replays={},
         profiles={1: ProfilesState(position=106, users=41, accounts=3, applied=104, skipped={"no_identifier": 2})},
+        lakes={1: Position(offset=98)},
     )
 
 

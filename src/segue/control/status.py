@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from segue.lake.manifest import Position
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow
 from segue.state.deliveries import DestinationState, ReplayState
@@ -25,16 +26,20 @@ def status(
     is_sandbox: Mapping[int, bool],
     replays: Mapping[int, ReplayState],
     profiles: Mapping[int, ProfilesState],
+    lakes: Mapping[int, Position],
 ) -> dict[str, Any]:
-    """The object that `segue status --json` prints. `profiles` are the states of the spaces that have begun, by id.
+    """The object that `segue status --json` prints. `profiles` and `lakes` are of the spaces that have begun, by id.
 
-    The log's end must have been read after the states of both kinds.
+    The log's end must have been read after the states of all kinds.
     """
     destinations = [
         _destination(row, states.get(row.id) or unread_state(row), ends, is_sandbox.get(row.id, False))
         for row in control.destinations
     ]
-    spaces = [_space(row, profiles.get(row.id) or ProfilesState(), ends) for row in control.spaces]
+    spaces = [
+        _space(row, profiles.get(row.id) or ProfilesState(), lakes.get(row.id) or Position(), ends)
+        for row in control.spaces
+    ]
     return {
         "sources": [
             *(_source(row.slug, ends, dropped) for row in control.sources),
@@ -47,6 +52,7 @@ def status(
         "stages": [
             {"name": "deliver", "lag": max((entry["lag"] for entry in destinations), default=0)},
             {"name": "compute", "lag": max((entry["lag"] for entry in spaces), default=0)},
+            {"name": "lake", "lag": max((entry["lake_lag"] for entry in spaces), default=0)},
         ],
     }
 
@@ -121,7 +127,7 @@ def _destination(row: DestinationRow, state: DestinationState, ends: Ends, is_sa
     return found
 
 
-def _space(row: SpaceRow, state: ProfilesState, ends: Ends) -> dict[str, Any]:
+def _space(row: SpaceRow, state: ProfilesState, lake: Position, ends: Ends) -> dict[str, Any]:
     return {
         "slug": row.slug,
         "sources": list(row.sources),
@@ -131,6 +137,7 @@ def _space(row: SpaceRow, state: ProfilesState, ends: Ends) -> dict[str, Any]:
         "skipped": dict(sorted(state.skipped.items())),
         "expired": state.expired,
         "lag": ends.offset - state.position,
+        "lake_lag": ends.offset - lake.offset,
     }
 
 

@@ -7,13 +7,15 @@ for whoever has read the manifest before and is still reading.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from segue.state.database import open_database, open_reader, sqlite_errors, transaction
+from segue.core.errors import Damaged
+from segue.state.database import is_being_made, open_database, open_reader, sqlite_errors, transaction
+from segue.state.profile_readers import SpaceReaders
 
 MANIFEST = "lake.db"
 
@@ -155,6 +157,22 @@ class ManifestReader:
         with sqlite_errors(self._path), transaction(self._connection, "BEGIN"):
             position = _position(self._connection.execute("SELECT position, expired FROM lake").fetchall())
             return position, [_file(row) for row in self._connection.execute(SELECT_FILES)]
+
+
+class ManifestReaders(SpaceReaders[ManifestReader]):
+    """The manifests of several spaces. `lake_of` gives the folder of a space's lake."""
+
+    def __init__(self, lake_of: Callable[[int], Path]) -> None:
+        super().__init__(lambda space: lake_of(space) / MANIFEST, ManifestReader)
+
+    def get(self, space: int) -> ManifestReader | None:
+        """The space's manifest, None where there is none yet. Raises Unavailable, Damaged."""
+        try:
+            return super().get(space)
+        except Damaged:
+            if is_being_made(self._path_of(space)):
+                return None
+            raise
 
 
 def _position(rows: list[Any]) -> Position:

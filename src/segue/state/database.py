@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from segue.core.errors import Damaged, Unavailable
@@ -67,6 +67,12 @@ def open_reader(path: Path, version: int) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def is_being_made(path: Path) -> bool:
+    """Whether the file has no schema at all yet: whoever writes it opens it at this moment for the first time."""
+    with sqlite_errors(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return _stored_version(connection) == 0
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from segue.control.workspace import apply_if_new
 from segue.control.workspace_file import errors_of, load_workspace, parse_workspace
 from segue.core.clock import Clock
 from segue.core.errors import SegueError
+from segue.lake.manifest import ManifestReaders
 from segue.log import Ends
 from segue.log.sqlite import SQLiteLogWriter
 from segue.settings import Settings, read_settings
@@ -150,6 +151,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             control=parts.control,
             state=parts.views.state,
             profiles=stack.enter_context(closing(ProfileReaders(parts.instance.profiles))),
+            lakes=stack.enter_context(closing(ManifestReaders(parts.instance.lake))),
             clock=clock,
             lines=child.log,
         )

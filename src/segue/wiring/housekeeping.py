@@ -1,7 +1,8 @@
 """Housekeeping of the log: retention, and what is done when the disk gets short.
 
-Rule: an event that an enabled destination or a space has not passed is dropped only where `log.drop_unread` says so.
-A replay under way keeps what it has still to read beyond `log.keep`, but not where the disk is short.
+Rule: an event that an enabled destination, a space or its lake has not passed is dropped only where
+`log.drop_unread` says so. A replay under way keeps what it has still to read beyond `log.keep`, but not where the disk
+is short.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from segue.control.status import unread_state
 from segue.core.clock import Clock
+from segue.lake.manifest import ManifestReaders
 from segue.log import Dropped, LogWriter
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore
@@ -50,11 +52,17 @@ def passed_by_replays(control: Control, replays: dict[int, ReplayState], end: in
     return lowest
 
 
-def passed_by_spaces(control: Control, profiles: ProfileReaders, end: int) -> int:
-    """The lowest offset that a space has still to read; the log's end where there is none."""
-    profiles.keep([row.id for row in control.spaces])
-    readers = (profiles.get(row.id) for row in control.spaces)
-    return min((0 if reader is None else reader.state().position for reader in readers), default=end)
+def passed_by_spaces(control: Control, profiles: ProfileReaders, lakes: ManifestReaders, end: int) -> int:
+    """The lowest offset that a space or its lake has still to read; the log's end where there is none."""
+    numbers = [row.id for row in control.spaces]
+    profiles.keep(numbers)
+    lakes.keep(numbers)
+    lowest = end
+    for number in numbers:
+        reader, manifest = profiles.get(number), lakes.get(number)
+        lowest = min(lowest, 0 if reader is None else reader.state().position)
+        lowest = min(lowest, 0 if manifest is None else manifest.position().offset)
+    return lowest
 
 
 class Housekeeping:
@@ -69,6 +77,7 @@ class Housekeeping:
         control: ControlStore,
         state: DeliveryReader,
         profiles: ProfileReaders,
+        lakes: ManifestReaders,
         clock: Clock,
         lines: FilteringBoundLogger,
     ) -> None:
@@ -80,6 +89,7 @@ class Housekeeping:
         self._control = control
         self._state = state
         self._profiles = profiles
+        self._lakes = lakes
         self._clock = clock
         self._lines = lines
         self._trouble: str | None = None
@@ -116,7 +126,7 @@ class Housekeeping:
         end = self._log.ends().offset
         control = self._control.snapshot()
         passed = passed_by_all(control, self._state.destinations(), end)
-        passed = min(passed, passed_by_spaces(control, self._profiles, end))
+        passed = min(passed, passed_by_spaces(control, self._profiles, self._lakes, end))
         old = min(passed, passed_by_replays(control, self._state.replays(), end))
         self._say(self._log.retain(passed=old, keep_ms=self._keep_ms, now_ms=self._clock.now_ms()), "kept long enough")
         for _ in range(EARLY_DROPS_AT_ONCE):

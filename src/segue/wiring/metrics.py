@@ -31,6 +31,7 @@ METRICS: dict[str, str] = {
     "segue_space_applied_total": "Events that reached a profile, by space.",
     "segue_space_skipped_total": "Events that reached no profile, by space and reason code.",
     "segue_space_lag": "Records of the log that the space has not read.",
+    "segue_lake_lag": "Records of the log that the space's lake has not passed; it may be a minute behind.",
     "segue_log_end_offset": "The offset that the next event gets.",
     "segue_disk_free_bytes": "Free space on the disk that holds the data folder.",
 }
@@ -107,6 +108,7 @@ def _by_space(spaces: list[dict[str, Any]]) -> Iterator[Metric]:
     name = "segue_space_skipped_total"
     skipped = CounterMetricFamily(name, METRICS[name], labels=["space", "reason"])
     lag = GaugeMetricFamily("segue_space_lag", METRICS["segue_space_lag"], labels=["space"])
+    lake = GaugeMetricFamily("segue_lake_lag", METRICS["segue_lake_lag"], labels=["space"])
     for entry in spaces:
         for collection in ("users", "accounts"):
             profiles.add_metric([entry["slug"], collection], entry[collection])
@@ -114,7 +116,8 @@ def _by_space(spaces: list[dict[str, Any]]) -> Iterator[Metric]:
         for code, count in entry["skipped"].items():
             skipped.add_metric([entry["slug"], code], count)
         lag.add_metric([entry["slug"]], entry["lag"])
-    yield from (profiles, applied, skipped, lag)
+        lake.add_metric([entry["slug"]], entry["lake_lag"])
+    yield from (profiles, applied, skipped, lag, lake)
 
 
 def _gauge(name: str, value: float) -> Metric:

@@ -20,6 +20,7 @@ from segue.control.status import status
 from segue.core.clock import Clock
 from segue.core.errors import Invalid
 from segue.deliver.plan import Plan
+from segue.lake.manifest import ManifestReaders, Position
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore, DestinationRow
@@ -45,6 +46,7 @@ class Views:
         log: SQLiteLogReader,
         quarantine: QuarantineReader,
         profiles: ProfileReaders,
+        lakes: ManifestReaders,
         sandbox_url: str | None,
     ) -> None:
         self.instance = instance
@@ -53,22 +55,32 @@ class Views:
         self.log = log
         self.quarantine = quarantine
         self.profiles = profiles
+        self.lakes = lakes
         self._sandbox_url = sandbox_url
 
     def status(self) -> dict[str, Any]:
         """The object of `segue status --json`."""
         control = self.control.snapshot()
         states, profiles = self.state.destinations(), self.profile_states(control)
+        lakes = self.lake_positions(control)
         ends = self.log.ends()
         sandboxes = {row.id: self.is_on_sandbox(row) for row in control.destinations}
         dropped, replays = self.quarantine.counts(), self.state.replays()
-        return status(control, states, ends, dropped, is_sandbox=sandboxes, replays=replays, profiles=profiles)
+        return status(
+            control, states, ends, dropped, is_sandbox=sandboxes, replays=replays, profiles=profiles, lakes=lakes
+        )
 
     def profile_states(self, control: Control) -> dict[int, ProfilesState]:
         """How far each space is that has begun, by its id."""
         self.profiles.keep([row.id for row in control.spaces])
         readers = {row.id: self.profiles.get(row.id) for row in control.spaces}
         return {number: reader.state() for number, reader in readers.items() if reader is not None}
+
+    def lake_positions(self, control: Control) -> dict[int, Position]:
+        """How far the lake of each space is that has begun, by the space's id."""
+        self.lakes.keep([row.id for row in control.spaces])
+        readers = {row.id: self.lakes.get(row.id) for row in control.spaces}
+        return {number: reader.position() for number, reader in readers.items() if reader is not None}
 
     def explain(self, message_id: str, secrets: Secrets) -> list[dict[str, Any]]:
         """What became of every event of this messageId."""
@@ -121,6 +133,7 @@ def open_views(instance: Instance, clock: Clock) -> Iterator[Views]:
             log=stack.enter_context(closing(SQLiteLogReader(instance.log))),
             quarantine=stack.enter_context(closing(QuarantineReader(instance.quarantine))),
             profiles=stack.enter_context(closing(ProfileReaders(instance.profiles))),
+            lakes=stack.enter_context(closing(ManifestReaders(instance.lake))),
             sandbox_url=address.sandbox_url if address is not None else None,
         )
 
