@@ -222,6 +222,22 @@ def test_a_destination_is_tested_from_here_where_no_server_runs(instance, echo, 
     assert "ADDRESS_REFUSED" in said.out and "sandboxes" not in said.out  # they are another instance's
 
 
+def test_a_server_that_runs_without_its_sandboxes_says_how_to_run_with_them(make):
+    instance = make().start()
+    instance.terminate()
+    instance.start(arguments=["up", "--single", "--data", str(instance.data), "--port", str(instance.port)])
+    start = f"up --port {instance.port} --single --sandbox-port {instance.sandbox_port} --data {instance.data}"
+    said = segue("destinations", "test", "plotline", "--data", instance.data)
+    assert (said.code, "SEGUE_ALLOW_INTERNAL" in said.out) == (1, False)
+    assert hint_in(said.out, "up").endswith(start)
+    remedy = f"which do not run: start Segue with --sandbox-port {instance.sandbox_port}, or give another address"
+    until(lambda: "stall" in instance.destination("plotline"), "it stands still")
+    assert remedy in succeeded("status", "--data", instance.data).out
+    assert f"BAD  plotline stands still: it sends to this instance's sandboxes at {instance.sandbox_url}, {remedy}" in (
+        segue("doctor", "--data", instance.data).out.splitlines()
+    )
+
+
 def test_the_sandboxes_of_an_instance_that_has_ended_are_not_trusted_but_named(make, instance):
     ended = make()
     ended.file.write_text(workspace_text([vendor_entry(ended, "plotline", "website", "good")]))
@@ -232,7 +248,7 @@ def test_the_sandboxes_of_an_instance_that_has_ended_are_not_trusted_but_named(m
     assert "not delivered: ADDRESS_REFUSED" in said.out
     start = hint_in(said.out, "up")
     assert said.out.splitlines()[-1].startswith("it is the address of this instance's sandboxes, which do not run now;")
-    assert start.endswith(f"up --sandbox-port {ended.sandbox_port} --data {ended.data}")
+    assert start.endswith(f"up --port {ended.port} --sandbox-port {ended.sandbox_port} --data {ended.data}")
     for words in (["status"], ["doctor"], ["send"]):
         assert (
             hint_in(str(segue(*words, "--data", ended.data)), "up").partition(" up ")[2] == start.partition(" up ")[2]

@@ -31,7 +31,7 @@ from segue.settings import Settings
 from segue.state.control import DestinationRow
 from segue.wiring.clock import SystemClock
 from segue.wiring.instance import Instance
-from segue.wiring.own_sandboxes import sends_to_sandbox
+from segue.wiring.own_sandboxes import sandbox_of
 from segue.wiring.sending import made_event, new_message_id
 from segue.wiring.texts import meaning
 
@@ -88,19 +88,27 @@ async def call_destination(row: DestinationRow, secrets: Secrets, policy: Addres
 def called(instance: Instance, row: DestinationRow, secrets: Secrets, settings: Settings) -> Called:
     """The answer to one call, made by the running server or, where none runs, here. Raises as `call_destination`."""
     answer = ask(instance.folder, {"do": "test", "destination": row.slug}, CALL_MOST_S + 5)
-    if answer is not None:
-        by_server = msgspec.convert(answer, Called)
-        if by_server.error:
-            raise Invalid(by_server.error)
-        return by_server
-    found = asyncio.run(call_destination(row, secrets, address_policy(allow_internal=settings.allow_internal), BY_US))
+    if answer is None:
+        policy = address_policy(allow_internal=settings.allow_internal)
+        return _with_remedy(asyncio.run(call_destination(row, secrets, policy, BY_US)), row, instance)
+    by_server = msgspec.convert(answer, Called)
+    if by_server.error:
+        raise Invalid(by_server.error)
+    return _with_remedy(by_server, row, instance)
+
+
+def _with_remedy(found: Called, row: DestinationRow, instance: Instance) -> Called:
+    """The answer; where the address is that of own sandboxes that do not run, with what starts them."""
     address = instance.last_address()
-    sandbox_url = address.sandbox_url if address is not None else None
-    if found.reason == "ADDRESS_REFUSED" and sends_to_sandbox(row.settings, sandbox_url, os.environ):
-        start = f"start them with `{instance.start_line()}`"
-        line = f"it is the address of this instance's sandboxes, which do not run now; {start}"
-        return Called(lines=(*found.lines, line), reason=found.reason)
-    return found
+    if found.reason != "ADDRESS_REFUSED" or address is None:
+        return found
+    url = sandbox_of(row.settings, address.known_sandboxes, os.environ)
+    if url is None:
+        return found
+    *call, _ = found.lines
+    start = f"start them with `{instance.start_line(url)}`"
+    line = f"it is the address of this instance's sandboxes, which do not run now; {start}"
+    return Called(lines=(*call, f"not delivered: {found.reason}", line), reason=found.reason)
 
 
 async def _attempt(flow: Any, event: Event, mask: Mask, policy: AddressPolicy) -> Attempt:

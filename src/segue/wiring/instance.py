@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from segue.core.errors import Held, Invalid
 from segue.wiring.hints import pasteable
@@ -22,12 +23,25 @@ BACKUP_MARK = "backup.json"
 """Written last into a backup: a folder without it is no whole one, and one that has it is no instance."""
 
 
+SANDBOXES_KNOWN_MOST = 16
+
+
 class Address(Struct, frozen=True, kw_only=True):
     """Where a running instance can be reached; written by its supervisor when it is ready."""
 
     pid: int
     url: str
     sandbox_url: str | None = None
+    """Where its sandboxes are, or were when it last ran with them."""
+    former_sandboxes: tuple[str, ...] = ()
+    """Where they were before that, the newest first: a destination may still send there."""
+    start: tuple[str, ...] = ()
+    """The words behind `segue up` that have it listen there again."""
+
+    @property
+    def known_sandboxes(self) -> tuple[str, ...]:
+        """Every address that its sandboxes are known to have had, the newest first."""
+        return () if self.sandbox_url is None else (self.sandbox_url, *self.former_sandboxes)
 
 
 class Instance:
@@ -107,14 +121,24 @@ class Instance:
         """The error of a command that needs the running instance."""
         return Invalid(f"no Segue runs in {self.folder}; start it with `{self.start_line()}`", field="--data")
 
-    def start_line(self) -> str:
-        """The command line that starts it with the sandboxes that it had last, or its events to them are refused."""
+    def start_line(self, sandbox_url: str | None = None) -> str:
+        """The command line that starts it as it ran last, with its sandboxes at `sandbox_url` or where they were last.
+
+        Neither with its workspace file nor with `--demo`: either would undo what was applied since.
+        """
         address = self.last_address()
-        port = None if address is None or address.sandbox_url is None else urlsplit(address.sandbox_url).port
-        return pasteable("up", *([] if port is None else ["--sandbox-port", str(port)]), folder=self.folder)
+        if address is None:
+            return pasteable("up", folder=self.folder)
+        url = sandbox_url or address.sandbox_url
+        sandboxes = [] if url is None else ["--sandbox-port", str(urlsplit(url).port)]
+        return pasteable("up", *address.start, *sandboxes, folder=self.folder)
 
     def publish(self, address: Address) -> None:
-        """Say where the instance can be reached."""
+        """Say where the instance can be reached. Sandboxes that it had before stay known."""
+        before = self.last_address()
+        known = (*address.known_sandboxes, *(before.known_sandboxes if before is not None else ()))
+        url, *former = tuple(dict.fromkeys(known))[:SANDBOXES_KNOWN_MOST] or (None,)
+        address = replace(address, sandbox_url=url, former_sandboxes=tuple(former))
         temporary = self._address.with_suffix(".tmp")
         temporary.write_bytes(msgspec.json.encode(address))
         temporary.replace(self._address)

@@ -12,17 +12,26 @@ from msgspec import Struct
 
 from segue.core.errors import Invalid
 
+LOOPBACK, PORT = "127.0.0.1", 8000
+"""Where Segue listens unless it is told otherwise."""
+
 
 class Options(Struct, frozen=True, kw_only=True):
     """The options of one run. Ports of 0 take a free one."""
 
     data: str
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = LOOPBACK
+    port: int = PORT
     workspace: str | None = None
     demo: bool = False
     sandbox_port: int | None = None
     single: bool = False
+
+    def words(self) -> tuple[str, ...]:
+        """What makes `segue up` listen where it does now, in as many processes; defaults are left out."""
+        host = [] if self.host == LOOPBACK else ["--host", self.host]
+        port = [] if self.port == PORT else ["--port", str(self.port)]
+        return (*host, *port, *(["--single"] if self.single else []))
 
     def check(self) -> None:
         """Raises Invalid where the options do not go together, or the host is none."""

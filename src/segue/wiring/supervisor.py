@@ -150,7 +150,10 @@ class Supervisor:
             collector = words["single" if self._options.single else "collector"]
             sandboxes = words.get("sandboxes")
             address = Address(
-                pid=os.getpid(), url=collector.url, sandbox_url=sandboxes.url if sandboxes is not None else None
+                pid=os.getpid(),
+                url=collector.url,
+                sandbox_url=sandboxes.url if sandboxes is not None else None,
+                start=self._options.words(),
             )
             self._instance.publish(address)
             announce(address, collector.write_key)

@@ -176,7 +176,9 @@ def _delivery_lines(delivery: dict[str, Any], message_id: str, paste: Paste) -> 
     slug, outcome = delivery["destination"], delivery["outcome"]
     where = " (sandbox)" if delivery.get("sandbox") else ""
     yield f"{slug}{where}: {outcome}" + (f", {delivery['reason']}" if delivery.get("reason") else "")
-    if delivery.get("reason"):
+    if delivery.get("reason") == "ADDRESS_REFUSED" and delivery.get("sandbox"):
+        yield "  The sandboxes did not run. Start Segue with --sandbox-port."
+    elif delivery.get("reason"):
         yield f"  {meaning(delivery['reason'])}"
     for attempt in delivery["attempts"]:
         yield f"  {attempt['at']}  {attempt['duration_ms']} ms  {_answer(attempt)}"

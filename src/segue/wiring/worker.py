@@ -42,6 +42,7 @@ from segue.state.deliveries import (
 )
 from segue.wiring.instance import Instance
 from segue.wiring.lake_stage import FLUSH_MS
+from segue.wiring.own_sandboxes import OwnSandboxes
 from segue.wiring.spaces import Spaces
 
 STANDING_MS = 300_000
@@ -61,12 +62,16 @@ def decider(kind: Destination) -> Callable[[Event], str | None]:
     return code
 
 
-def plan_of(row: DestinationRow, secrets: Secrets) -> Plan:
-    """What control says of a destination. Settings that cannot be read stall it; nothing is lost meanwhile."""
+def plan_of(row: DestinationRow, secrets: Secrets, sandboxes: OwnSandboxes | None = None) -> Plan:
+    """What control says of a destination; nothing is lost while it is stalled.
+
+    Settings that cannot be read stall it, and so do own sandboxes that do not run, of which `sandboxes` knows.
+    """
     kind = catalog()[row.kind]
     settings, stall = None, ""
     try:
         settings = open_settings(row, secrets, os.environ)
+        stall = sandboxes.absence(row.settings, os.environ) if sandboxes is not None else ""
     except Invalid as error:
         stall = str(error)
     return Plan(
@@ -97,6 +102,7 @@ class Worker:
         network: Any,
         clock: Clock,
         log: FilteringBoundLogger,
+        sandboxes: OwnSandboxes | None = None,
         lake_flush_ms: int = FLUSH_MS,
     ) -> None:
         self._control = control
@@ -107,6 +113,7 @@ class Worker:
         self._network = network
         self._clock = clock
         self._log = log
+        self._sandboxes = sandboxes
         self._tail = Tail(reader, told=True)
         self._spaces = Spaces(instance, self._tail, clock, log, lake_flush_ms=lake_flush_ms)
         self._answers = Answers(rows)
@@ -170,7 +177,7 @@ class Worker:
             self._known[row.id] = (row, known[1])
 
     def _plan(self, row: DestinationRow) -> Plan:
-        plan = plan_of(row, self._secrets)
+        plan = plan_of(row, self._secrets, self._sandboxes)
         if plan.stall:
             self._log.error("destination stalled", destination=row.slug, reason=plan.stall)
         return plan

@@ -25,6 +25,7 @@ from segue.wiring.clock import SystemClock
 from segue.wiring.following import Following
 from segue.wiring.instance import Instance
 from segue.wiring.options import Options, Word
+from segue.wiring.own_sandboxes import OwnSandboxes
 from segue.wiring.worker import Worker
 
 EVENTS, CONTROL = b"e", b"c"
@@ -65,7 +66,8 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
     rows = DeliveryReader(instance.state)
     reader = SQLiteLogReader(instance.log)
     reader.ends()  # a log that cannot be read, or is of another version, ends the start and not each delivery
-    network = HttpClient(policy_of(child.options, settings), broken=child.fail)
+    policy, address = policy_of(child.options, settings), instance.last_address()
+    network = HttpClient(policy, broken=child.fail)
     worker = Worker(
         instance=instance,
         control=control,
@@ -76,6 +78,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
         network=network,
         clock=clock,
         log=child.log,
+        sandboxes=OwnSandboxes(address.known_sandboxes if address is not None else (), policy),
         lake_flush_ms=settings.lake.flush_ms,
     )
     try:
