@@ -46,7 +46,7 @@ def delivery(files: Files, name: str = "m") -> dict[str, Any]:
 # -- events --------------------------------------------------------------------------------------------------------
 
 
-def test_accepted_events_stand_before_dropped_and_duplicate_ones_which_are_in_order(files: Files) -> None:
+def test_accepted_events_stand_before_dropped_and_duplicate_ones_of_which_the_newest_is_first(files: Files) -> None:
     files.apply()
     files.accept("m")
     files.quarantine.add([Drop("website", "id_not_string", NOW + 20, "m", b'{"userId": 1}')])
@@ -56,6 +56,24 @@ def test_accepted_events_stand_before_dropped_and_duplicate_ones_which_are_in_or
     found = files.explain("m")
     assert [(each["outcome"], each.get("reason")) for each in found] == [
         ("accepted", None), ("duplicate", None), ("dropped", "id_not_string"), ("duplicate", None),
+    ]  # fmt: skip
+    assert found[1]["receivedAt"] > found[2]["receivedAt"] > found[3]["receivedAt"]
+
+
+def test_what_came_with_an_unknown_write_key_stands_behind_the_drops_of_a_source(files: Files) -> None:
+    files.apply()
+    files.quarantine.add(
+        [
+            Drop("", "unknown_source", NOW, "m", b"{}"),
+            Drop("website", "id_not_string", NOW + 10, "m", b"{}"),
+            Drop("website", "type_unknown", NOW + 10, "m", b"{}"),
+            Drop("removed", "type_unknown", NOW + 20, "m", b"{}"),
+            Drop("", "unknown_source", NOW + 30, "m", b"{}"),
+        ]
+    )
+    assert [(each["source"], each["reason"]) for each in files.explain("m")] == [
+        ("website", "type_unknown"), ("website", "id_not_string"), ("", "unknown_source"), ("removed", "type_unknown"),
+        ("", "unknown_source"),
     ]  # fmt: skip
 
 
@@ -94,23 +112,38 @@ def test_a_dead_letter_that_was_cut_still_says_why(files: Files) -> None:
     assert delivery(files) == {"destination": "hook", "outcome": "refused", "reason": "BAD_REQUEST", "attempts": []}
 
 
+def parked(files: Files, due_at: int) -> RetryRow:
+    text = {"source": "website", "message_id": "m", "order_keys": "[]", "history": b"", "body": b"{}"}
+    numbers = {"destination": files.number("hook"), "due_at": due_at}
+    return RetryRow(**dict.fromkeys(RetryRow._fields, 0) | text | numbers)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("enabled", "breaker", "due_at", "said"),
+    [
+        (True, "closed", NOW + 500, {"due": iso(NOW + 500)}),
+        (True, "closed", 0, {"waits_for": "turn"}),
+        (True, "open", NOW + 500, {"waits_for": "probe"}),
+        (True, "half_open", 0, {"waits_for": "probe"}),
+        (False, "closed", NOW + 500, {"waits_for": "enabling"}),
+        (False, "open", NOW + 500, {"waits_for": "enabling"}),
+    ],
+)
+def test_a_retrying_event_says_when_it_is_due_only_where_a_time_decides(
+    files: Files, enabled: bool, breaker: str, due_at: int, said: dict[str, str]
+) -> None:
+    files.apply(hook("http://a.example/") | {"enabled": enabled})
+    files.accept("m")
+    files.passed("hook", breaker=breaker, parked=[parked(files, due_at)])
+    assert delivery(files) == {"destination": "hook", "outcome": "retrying", "attempts": [], **said}
+
+
 @pytest.mark.parametrize("kept", ["retry", "dead_letter", "delivered", "disabled_span"])
 def test_an_event_that_finishes_while_it_is_explained_has_an_outcome_of_one_moment(files: Files, kept: str) -> None:
     files.apply(hook("http://a.example/"))
     files.accept("m")
     number = files.number("hook")
-    retry = RetryRow(
-        **dict.fromkeys(RetryRow._fields, 0)
-        | {
-            "destination": number,
-            "source": "website",
-            "message_id": "m",
-            "order_keys": "[]",
-            "history": b"",
-            "body": b"{}",
-        }
-    )  # type: ignore[arg-type]
-    files.passed("hook", parked=[retry])
+    files.passed("hook", parked=[parked(files, 0)])
     begun = []
 
     def finish(statement: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from segue.control.rebuilt import with_requests
 from segue.core.clock import from_iso, iso
 from segue.core.event import Event, Record
+from segue.deliver.breaker import CLOSED
 from segue.deliver.history import decode_history, text
 from segue.deliver.plan import Plan
 from segue.log import LogReader
@@ -44,7 +45,8 @@ def explain(
     quarantine: QuarantineReader,
     plan_at: PlanAt,
 ) -> Iterator[dict[str, Any]]:
-    """One object for each event of this messageId, as `segue explain --json` prints it: accepted ones, then the others.
+    """One object for each event of this messageId, as `segue explain --json` prints it: accepted ones, then the others,
+    the newest first, and last those that came by no source of today.
 
     `event` is undecoded JSON, to the byte as it is stored; a text where it cannot be read as JSON.
     """
@@ -63,8 +65,10 @@ def explain(
                 for row, known in zip(rows, facts, strict=True)
             ],
         }
+    sources = {row.slug for row in control.sources}
     left_out: list[Drop | Duplicate] = [*quarantine.find(message_id), *quarantine.find_duplicates(message_id)]
-    for each in sorted(left_out, key=lambda each: each.received_at):
+    left_out.reverse()
+    for each in sorted(left_out, key=lambda each: (each.source not in sources, -each.received_at)):
         yield _left_out(message_id, each)
 
 
@@ -106,7 +110,7 @@ def _delivery(row: DestinationRow, record: Record, event: Event, facts: _Facts, 
         return {"outcome": "delivered", "attempts": shown(_attempts_of(*facts.finished))}
     if facts.retry is not None:
         history = decode_history(facts.retry.history)
-        return {"outcome": "retrying", "attempts": shown(history), "due": iso(facts.retry.due_at)}
+        return {"outcome": "retrying", "attempts": shown(history)} | _next_attempt(row, facts.retry, destination)
     if facts.letters:
         letter = facts.letters[-1]
         return {"outcome": "refused", "reason": letter.reason, "attempts": shown(decode_history(letter.history))}
@@ -119,6 +123,17 @@ def _delivery(row: DestinationRow, record: Record, event: Event, facts: _Facts, 
         return {"outcome": "filtered", "reason": code, "attempts": []}
     # It was passed, and every other outcome leaves something behind for as long as the log holds the event.
     return {"outcome": "delivered", "reason": "expired", "attempts": []}
+
+
+def _next_attempt(row: DestinationRow, retry: RetryRow, destination: DestinationState | None) -> dict[str, str]:
+    """When the next attempt is due, where a time decides that; else what it waits for."""
+    if not row.enabled:
+        return {"waits_for": "enabling"}
+    if destination is not None and destination.breaker != CLOSED:
+        return {"waits_for": "probe"}
+    if not retry.due_at:  # it was parked behind another, and goes as soon as that is done
+        return {"waits_for": "turn"}
+    return {"due": iso(retry.due_at)}
 
 
 def _attempts_of(row: DeliveredRow, answer: bytes) -> list[dict[str, Any]]:
