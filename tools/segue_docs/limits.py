@@ -70,6 +70,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "deliver:FAILURES_TO_OPEN": "Retryable failures in a row that open it.",
         "deliver:LANES_TO_OPEN": "Over at least so many lanes: one user's trouble does not open it.",
         "deliver:KEY_REFUSALS_TO_OPEN": "Answers 401 or 403 in a row, without a success, that open it as key_refused.",
+        "deliver:UNASKED_TO_CLOSE": "Probes in a row that could not be mapped, so that the vendor was not asked, that close it. One to a refused address closes it at once.",
         "deliver:PROBE_FIRST_MS": "Until the first probe.",
         "deliver:PROBE_MOST_MS": "Between later probes at most; each wait is twice the last.",
         "deliver:OPEN_MOST_MS": "How long all its openings together stop the retry window of one event.",

@@ -42,7 +42,8 @@ class CollectLimits(Struct, frozen=True, kw_only=True):
     """How long a connection may stay open with no request."""
 
     connections: int = 1000
-    """Open connections; a further one is answered 503."""
+    """Open connections. The next 100 are answered 503 with `Retry-After` and closed; any beyond these is closed without
+    an answer."""
 
     body_bytes_in_flight: int = 64 * 1024 * 1024
     """Bodies being received, of all connections together."""
