@@ -133,12 +133,30 @@ def test_a_server_that_takes_no_events_for_want_of_disk_is_asked_why(make):
     process = instance.launch(["up", "--data", str(instance.data), "--port", str(instance.port)])
     until(lambda: "Segue is ready" in instance.said(), "it is ready")
     assert process.poll() is None
-    (line,) = bad(examined(instance.data))
-    assert line.startswith(f"{instance.url} takes no events now: disk is short: ")
-    assert any(
-        "events are refused until there is more room" in line
-        for line in bad(examined(instance.data, SEGUE_DISK_FLOOR="900000TB"))
-    )
+    # The floor is the server's, whatever this shell says.
+    for environ in ({}, {"SEGUE_DISK_FLOOR": "1MB"}):
+        room, asked = bad(examined(instance.data, **environ))
+        assert room.endswith(
+            " MB are free, disk.floor is 900000TB: every event is answered 503 until there is more room"
+        )
+        assert asked.startswith(f"{instance.url} takes no events now: disk is short: ")
+    assert f"! {room}" in succeeded("status", "--data", instance.data).out.splitlines()
+    assert instance.terminate() == 0
+    assert "503" not in str(examined(instance.data)) + str(segue("status", "--data", instance.data))
+
+
+def test_a_destination_that_is_off_is_in_no_trouble_though_it_failed_before(instance):
+    well = instance.file.read_text()
+    instance.vendor("user-com").fault(status=503, times=1_000)
+    failing = vendor_entry(instance, "user-com", "website", "failing")
+    instance.apply(workspace_text([failing]))
+    instance.send(*(identify(f"u{n}", n=n) for n in range(15)), key="website-key")
+    until(lambda: instance.destination("failing")["breaker_reason"] == "failing", "the breaker is open")
+    succeeded("destinations", "disable", "failing", "--data", instance.data)
+    assert "failing fails" not in succeeded("status", "--data", instance.data).out
+    assert bad(examined(instance.data)) == []
+    instance.vendor("user-com").heal()
+    instance.apply(well)
 
 
 @pytest.fixture

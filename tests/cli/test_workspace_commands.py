@@ -155,6 +155,23 @@ def test_settings_show_the_value_in_effect(tmp_path):
     assert f"SEGUE_DATA={tmp_path}" in text
 
 
+def test_settings_are_those_of_the_running_server_and_say_so(make, tmp_path):
+    instance = make(SEGUE_LOG_KEEP="3d", SEGUE_SECRET_KEY="").start("--host", "localhost")
+    data = ("--data", instance.data)
+    text = quick("settings", *data, SEGUE_LOG_KEEP="9d").out
+    assert text.startswith("# of the running server\n")
+    rows = {row["name"]: row for row in quick("settings", "--json", *data, SEGUE_LOG_KEEP="9d").json}
+    expected = {
+        "log.keep": "3d", "host": "localhost", "port": str(instance.port), "sandbox.port": str(instance.sandbox_port),
+    }  # fmt: skip
+    assert {name: rows[name]["value"] for name in expected} == expected
+    assert {row["of"] for row in rows.values()} == {"server"}
+    instance.terminate()
+    assert quick("settings", *data).out.startswith("# of this shell: no server runs here\n")
+    rows = {row["name"]: row for row in quick("settings", "--json", *data, SEGUE_LOG_KEEP="9d").json}
+    assert (rows["log.keep"]["value"], rows["log.keep"]["of"]) == ("9d", "shell")
+
+
 def test_schema_prints_json():
     assert json.loads(succeeded("schema", "--data", "anywhere"))["title"] == "Segue workspace"
 

@@ -13,7 +13,8 @@ from segue_docs.markdown import code, generated_from, table
 _HEAD = """# Settings
 
 Settings are environment variables, read once at the start. One that does not exist or cannot be read stops the
-start and is named; an empty one is as good as none. `segue settings` prints the values in effect. Options of
+start and is named; an empty one is as good as none. `segue settings` prints the values in effect, those of the
+running server where one runs. Options of
 [`segue up`](cli.md#segue-up) win over the environment. What you decide about sources and destinations is not here
 but in the [workspace file](workspace-file.md).
 

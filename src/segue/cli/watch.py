@@ -20,12 +20,14 @@ from segue.cli.group import data_option, instance_of, segue, settings_of
 @data_option
 def status(as_json: bool, data: str | None) -> None:
     """Show every source and destination in numbers that add up."""
+    from segue.wiring.checkup import room
     from segue.wiring.clock import SystemClock
     from segue.wiring.hints import pasteable
     from segue.wiring.texts import status_lines
     from segue.wiring.views import open_views
 
-    instance = instance_of(settings_of(data))
+    settings = settings_of(data)
+    instance = instance_of(settings)
     with open_views(instance, SystemClock()) as views:
         found = views.status()
     if as_json:
@@ -33,7 +35,9 @@ def status(as_json: bool, data: str | None) -> None:
         return
     paste = partial(pasteable, folder=instance.folder)
     start = None if instance.is_held("supervisor") else instance.start_line()
-    click.echo("\n".join(status_lines(found, paste, start=start)))
+    disk = room(instance, settings)
+    shortage = "" if disk.well or start is not None else disk.text
+    click.echo("\n".join(status_lines(found, paste, start=start, shortage=shortage)))
 
 
 @segue.command()

@@ -92,16 +92,19 @@ def schema(data: str | None) -> None:
 def settings(as_json: bool, data: str | None) -> None:
     """List every setting of the instance.
 
-    Each with its variable, the value in effect, the default and what it means.
+    Each with its variable, the value in effect, the default and what it means. The values are those of the running
+    server or, where none runs, those that this shell would start one with.
     """
     from segue.settings import describe_settings
 
-    in_effect = settings_of(data)
+    ours = settings_of(data)
+    servers = instance_of(ours).settings_in_effect()
     rows = [
         {
             "name": row.name,
             "variable": row.variable,
-            "value": row.value_in(in_effect),
+            "value": row.value_in(ours) if servers is None else servers.get(row.name, row.default),
+            "of": "shell" if servers is None else "server",
             "default": row.default,
             "description": row.description,
         }
@@ -112,6 +115,7 @@ def settings(as_json: bool, data: str | None) -> None:
 
         click.echo(json.dumps(rows, indent=2))
         return
+    click.echo("# of this shell: no server runs here" if servers is None else "# of the running server")
     for row in rows:
         mark = "" if row["value"] == row["default"] else f"   (default: {row['default'] or 'unset'})"
         click.echo(f"{row['variable']}={row['value']}{mark}\n    {row['name']}: {row['description']}")

@@ -19,7 +19,7 @@ from functools import partial
 from msgspec import Struct
 
 from segue.control.destinations import open_settings
-from segue.control.units import counted, size_text
+from segue.control.units import counted, size_bytes, size_text
 from segue.core.errors import SegueError
 from segue.settings import Settings
 from segue.wiring.clock import SystemClock
@@ -71,9 +71,18 @@ def _folder(instance: Instance, settings: Settings) -> Iterator[Finding]:
         yield Finding(False, f"{folder} is open to others (mode {mode:o}), and it holds secrets: chmod 700 {folder}")
     else:
         yield Finding(True, private)
-    free, floor = shutil.disk_usage(folder).free, settings.disk.floor_bytes
+    yield room(instance, settings)
+
+
+def room(instance: Instance, settings: Settings) -> Finding:
+    """Whether there is room for events, by the floor of the running server or, where none runs, of `settings`."""
+    in_effect = instance.settings_in_effect()
+    floor = settings.disk.floor_bytes if in_effect is None else size_bytes(in_effect["disk.floor"], "disk.floor")
+    free = shutil.disk_usage(instance.folder).free
     words = f"{free // 1024**2:,} MB are free, disk.floor is {size_text(floor)}"
-    yield Finding(free >= floor, words if free >= floor else f"{words}: events are refused until there is more room")
+    return Finding(
+        free >= floor, words if free >= floor else f"{words}: every event is answered 503 until there is more room"
+    )
 
 
 def _running(instance: Instance) -> Iterator[Finding]:

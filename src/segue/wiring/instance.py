@@ -37,6 +37,8 @@ class Address(Struct, frozen=True, kw_only=True):
     """Where they were before that, the newest first: a destination may still send there."""
     start: tuple[str, ...] = ()
     """The words behind `segue up` that have it listen there again."""
+    settings: dict[str, str] = {}
+    """The settings that it runs with, by name, as one would write them; no secret is among them."""
 
     @property
     def known_sandboxes(self) -> tuple[str, ...]:
@@ -149,6 +151,11 @@ class Instance:
             return msgspec.json.decode(self._address.read_bytes(), type=Address)
         except FileNotFoundError:
             return None
+
+    def settings_in_effect(self) -> dict[str, str] | None:
+        """The settings of the running server, by name, as one would write them; None where none runs."""
+        address = self.last_address()
+        return address.settings or None if address is not None and self.is_held("supervisor") else None
 
     def _refuse_backup(self) -> None:
         if (self.folder / BACKUP_MARK).exists():

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from segue.core.errors import SegueError, Unavailable
+from segue.settings import describe_settings, read_settings
 from segue.wiring.instance import Address, Instance
 from segue.wiring.options import Options, Pipes, Word
 from segue.wiring.ports import keep_free_port
@@ -109,6 +110,19 @@ class ChildProcess:
             self._life = -1
 
 
+def _in_effect(options: Options) -> dict[str, str]:
+    """Every setting of this run, by name: the options win over the environment."""
+    given = {
+        "data": options.data,
+        "host": options.host,
+        "port": options.port,
+        "workspace": options.workspace,
+        "sandbox.port": options.sandbox_port,
+    }
+    settings = read_settings(os.environ, {name: str(value) for name, value in given.items() if value is not None})
+    return {row.name: row.value_in(settings) for row in describe_settings()}
+
+
 async def _read_word(descriptor: int) -> Word | None:
     """The child's one line; None where it ended without one."""
     loop = asyncio.get_running_loop()
@@ -154,6 +168,7 @@ class Supervisor:
                 url=collector.url,
                 sandbox_url=sandboxes.url if sandboxes is not None else None,
                 start=self._options.words(),
+                settings=_in_effect(self._options),
             )
             self._instance.publish(address)
             announce(address, collector.write_key)

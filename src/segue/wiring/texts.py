@@ -49,10 +49,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     ]
 
 
-def status_lines(status: dict[str, Any], paste: Paste, *, start: str | None) -> list[str]:
+def status_lines(status: dict[str, Any], paste: Paste, *, start: str | None, shortage: str = "") -> list[str]:
     """Sources, destinations, the reasons behind their numbers, and what needs attention.
 
-    `start` is the line that starts the instance; None where it runs.
+    `start` is the line that starts the instance; None where it runs. `shortage` says why it takes no events.
     """
     sources = [
         (entry["slug"], entry["accepted"], entry["duplicates"], _sum(entry["dropped"])) for entry in status["sources"]
@@ -77,7 +77,7 @@ def status_lines(status: dict[str, Any], paste: Paste, *, start: str | None) -> 
             for entry in status["spaces"]
         ]
         lines += ["", *table(SPACE_COLUMNS, spaces)]
-    notes = [*_reasons(status), *_replays(status, paste), *_attention(status, paste, start)]
+    notes = [*_reasons(status), *_replays(status, paste), *_attention(status, paste, start, shortage)]
     return [*lines, "", *notes] if notes else lines
 
 
@@ -131,9 +131,11 @@ def _state(entry: dict[str, Any]) -> str:
     return "on"
 
 
-def _attention(status: dict[str, Any], paste: Paste, start: str | None) -> Iterator[str]:
+def _attention(status: dict[str, Any], paste: Paste, start: str | None, shortage: str) -> Iterator[str]:
     if start is not None:
         yield f"! no Segue runs here now; start it with `{start}`"
+    if shortage:
+        yield f"! {shortage}"
     if not status["sources"]:
         yield f"! there is no source yet: describe one in a FILE, then `{paste('apply', 'FILE')}`"
     strangers = status["unknown_keys"]["dropped"]
@@ -147,6 +149,8 @@ def _attention(status: dict[str, Any], paste: Paste, start: str | None) -> Itera
 def trouble(entry: dict[str, Any], paste: Paste) -> Iterator[str]:
     """What is wrong with a destination's entry in the status, and what to do about it."""
     slug = entry["slug"]
+    if not entry["enabled"]:
+        return  # nothing is sent, and someone wanted it so
     if entry.get("stall"):
         yield f"{slug} stands still: {entry['stall']}"
     elif entry["breaker_reason"] == "key_refused":
