@@ -3,6 +3,8 @@
 .PHONY: help up demo test check bench docs clean lock
 
 PYTHON ?= python3
+PORT ?= 8000
+SANDBOX_PORT ?= 8100
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -18,8 +20,8 @@ $(VENV)/.dev: $(VENV)/.run requirements/test.txt
 	@PYTHON="$(PYTHON)" sh tools/setup.sh $(VENV) dev
 	@touch $@
 
-up: $(VENV)/.run  ## Run Segue here with the demo workspace and the five sandboxes
-	@exec $(BIN)/segue up --demo --data .segue --port 8000 --sandbox-port 8100
+up: $(VENV)/.run  ## Run Segue here with the demo workspace and the five sandboxes; PORT=, SANDBOX_PORT=
+	@exec $(BIN)/segue up --demo --data .segue --port $(PORT) --sandbox-port $(SANDBOX_PORT)
 
 demo: $(VENV)/.dev  ## Send real traffic through a Segment SDK and show what each vendor now holds
 	@exec $(BIN)/python examples/demo.py

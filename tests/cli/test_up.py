@@ -104,9 +104,9 @@ def test_a_port_in_use_is_told_with_its_holder_and_the_option_that_gives_another
         port = taken.getsockname()[1]
         words = f"port {port} of 127.0.0.1 is held by process {os.getpid()} ("
         calls = {
-            "--port": ("up", "--port", port),
-            "--sandbox-port": ("up", "--port", "0", "--sandbox-port", port),
-            "--port ": ("sandbox", "--port", port),
+            "--port (make up PORT=...)": ("up", "--port", port),
+            "--sandbox-port (make up SANDBOX_PORT=...)": ("up", "--port", "0", "--sandbox-port", port),
+            "--port": ("sandbox", "--port", port),
         }
         with ExitStack() as stack:
             folders = (tmp_path / str(number) for number in range(3))
@@ -117,7 +117,7 @@ def test_a_port_in_use_is_told_with_its_holder_and_the_option_that_gives_another
             for option, each in zip(calls, running, strict=True):
                 line = each.ended().line
                 assert line.startswith(words)
-                assert line.endswith(f"; stop it, or choose another: {option.strip()}")
+                assert line.endswith(f"; stop it, or choose another: {option}")
 
 
 @pytest.mark.parametrize(

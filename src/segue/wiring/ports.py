@@ -43,11 +43,16 @@ def holder_of(port: int) -> str:
     return "another process"
 
 
-def refusal(error: OSError, host: str, port: int, option: str) -> Held | Invalid:
-    """Why the system gives no such port, and what to do. `option` is the one by which the user gives another."""
+def refusal(error: OSError, host: str, port: int, option: str, variable: str = "") -> Held | Invalid:
+    """Why the system gives no such port, and what to do.
+
+    `option` is the one by which the user gives another, `variable` the one by which `make up` does.
+    """
     match error.errno:
         case errno.EADDRINUSE:
-            return Held(f"port {port} of {host} is held by {holder_of(port)}; stop it, or choose another: {option}")
+            by_make = f" (make up {variable}=...)" if variable else ""
+            held = f"port {port} of {host} is held by {holder_of(port)}"
+            return Held(f"{held}; stop it, or choose another: {option}{by_make}")
         case errno.EACCES:
             return Invalid(f"port {port} is the system's own; choose one from 1024 on", field=option)
         case errno.EADDRNOTAVAIL:
@@ -74,5 +79,5 @@ def _bind(unbound: socket.socket, host: str, port: int) -> socket.socket:
         unbound.bind((host, port))
     except OSError as error:
         unbound.close()
-        raise refusal(error, host, port, "--port") from None
+        raise refusal(error, host, port, "--port", "PORT") from None
     return unbound

@@ -50,7 +50,8 @@ def _listener(port: int, option: str) -> socket.socket:
         return loopback_socket(port)
     except Held as held:
         assert isinstance(held.__cause__, OSError)
-        raise refusal(held.__cause__, LOOPBACK, port, option) from None
+        variable = "SANDBOX_PORT" if option == "--sandbox-port" else ""  # of `segue sandbox`, make knows nothing
+        raise refusal(held.__cause__, LOOPBACK, port, option, variable) from None
 
 
 async def serve_sandboxes(child: Child) -> None:
