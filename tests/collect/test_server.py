@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -257,6 +258,63 @@ def test_an_idle_connection_is_closed_after_its_time(tmp_path: Path) -> None:
         sock.sendall(request(EVENT))
         assert one_answer(sock)[0] == 200
         assert sock.recv(1) == b""
+
+
+def half_closed(server: Served, sent: bytes, gate: Gate) -> socket.socket:
+    """A connection whose peer has sent this and its end; the server has seen both, and what is whole waits."""
+    sock = server.connect()
+    sock.sendall(sent)
+    assert gate.begun.wait(10)
+    sock.shutdown(socket.SHUT_WR)
+    for _ in range(2):  # the loop has come round since
+        assert requests.post(f"{server.url}/v1/track", data=b"[]", timeout=10).status_code == 400
+    return sock
+
+
+@pytest.mark.parametrize("ahead", [b"", request(EVENT), b"POST /v1/tr", request(EVENT) + b"POST /v1/tr"])
+def test_who_ends_its_side_after_a_request_still_gets_the_answer(tmp_path: Path, ahead: bytes) -> None:
+    gates: list[Gate] = []
+
+    def gated(log: Any) -> Any:
+        gates.append(Gate(log))
+        return gates[0]
+
+    with served(tmp_path, around_log=gated) as server, half_closed(server, request(EVENT) + ahead, gates[0]) as sock:
+        gates[0].open.set()
+        answers = all_of(sock)
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b'{"success": true}') == 1 + ahead.count(EVENT)
+
+
+def test_who_goes_away_after_a_request_leaves_no_traceback(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gates: list[Gate] = []
+
+    def gated(log: Any) -> Any:
+        gates.append(Gate(log))
+        return gates[0]
+
+    with served(tmp_path, around_log=gated) as server:
+        for reset in (False, True):
+            sock = half_closed(server, request(EVENT), gates[0])
+            if reset:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        gates[0].open.set()
+        assert requests.post(f"{server.url}/v1/track", data=EVENT, auth=("wk", ""), timeout=10).status_code == 200
+    assert caplog.records == []
+
+
+def test_who_ends_its_side_within_a_request_or_between_two_is_cut_at_once(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        for sent in (b"", b"POST /v1/tr", request(EVENT)[:-5]):
+            with server.connect() as sock:
+                sock.sendall(sent)
+                sock.shutdown(socket.SHUT_WR)
+                assert all_of(sock) == b""
+        with server.connect() as sock:
+            sock.sendall(request(EVENT))
+            assert one_answer(sock)[0] == 200
+            sock.shutdown(socket.SHUT_WR)
+            assert all_of(sock) == b""
 
 
 def test_closing_finishes_the_requests_in_flight(tmp_path: Path) -> None:

@@ -135,6 +135,13 @@ class CollectProtocol(HttpToolsProtocol):
         else:
             self._watch()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The peer will send nothing more. True: it is still answered what it has asked in full, and then closed."""
+        if self.cycle is None or self.cycle.response_complete or self._in_body:
+            return False
+        self.cycle.keep_alive = False  # of the last request; those before it are answered first
+        return True
+
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
