@@ -169,8 +169,17 @@ def test_tenants_do_not_see_each_other_but_share_companies_made_for_all(tenant: 
 def test_a_company_is_refused_where_its_id_is_taken_or_its_fields_are_wrong(tenant: Tenant):
     tenant.company(external_id="A")
     for body in ({"externalId": "A"}, {"status": "happy"}, {"domains": "initech.com"}, {"domains": [1]}):
-        assert tenant.admin("companies", body).status == 400
+        assert tenant.admin("companies", {"name": "Initech", **body}).status == 400
     assert tenant.admin("companies", {"key_id": "nobody"}).status == 404
+
+
+@pytest.mark.parametrize("body", [None, {}, {"name": ""}, {"sourceId": "S"}, {"domains": ["initech.com"]}])
+def test_a_company_needs_a_name_or_an_external_id_by_which_a_group_call_gives_it_one(tenant: Tenant, body: Any):
+    refused = tenant.admin("companies", body)
+    assert (refused.status, refused.body) == (400, {"message": "name is required"})
+    tenant.company(externalId="ABCDE")
+    tenant.sent("group", userId="u1", groupId="ABCDE", traits={"name": "Initech"})
+    assert [row["name"] for row in tenant.rows("companies")] == ["Initech"]
 
 
 def test_switches_are_shown_and_set_for_one_tenant_or_for_all(tenant: Tenant):

@@ -204,8 +204,13 @@ def _found(rows: Rows, call: Call) -> tuple[Tenant | None, Held | None]:
 
 
 def _company_fields(body: Fields) -> dict[str, str | None]:
-    """The texts of a company, in any spelling of their names. Raises ValueError that names what is wrong."""
+    """The texts of a company, in any spelling of their names. Raises ValueError that names what is wrong.
+
+    Planhat requires a name; one with an external id may go without, for the first group call to fill it.
+    """
     fields = {name: text_id(body, name) for name in _COMPANY_TEXTS}
+    if not (fields["name"] or fields["externalId"]):
+        raise ValueError("name is required")
     fields["status"] = fields["status"] or "customer"
     if fields["status"] not in COMPANY_STATUSES:
         raise ValueError(f"status must be one of {', '.join(COMPANY_STATUSES)}")
