@@ -191,6 +191,23 @@ def test_a_revoked_key_answers_403_and_another_still_works(client: Client) -> No
     assert send(client, track(), basic(made["key"])).status == 200
 
 
+def test_a_revoked_key_that_is_issued_again_works_for_the_same_tenant(client: Client) -> None:
+    assert send(client, track("m1")).status == 200
+    client.call("PATCH", f"{ADMIN}/keys/demo", {"dedupe": False})
+    client.post(f"{ADMIN}/keys/demo/revoke")
+    again = client.post(f"{ADMIN}/keys", {"key": "demo-plotline-key"})
+    assert (again.status, again.body["id"], again.body["key"]) == (201, "demo", "demo-plotline-key")
+    assert (again.body["state"], again.body["dedupe"]) == ("live", False)
+    assert send(client, track("m2")).status == 200
+    assert [event["key_id"] for event in events(client)] == ["demo", "demo"]
+    assert [key["id"] for key in client.get(f"{ADMIN}/keys").body] == ["demo"]
+
+
+def test_a_disabled_key_is_not_issued_again(client: Client) -> None:
+    client.post(f"{ADMIN}/keys/demo/disable")
+    assert client.post(f"{ADMIN}/keys", {"key": "demo-plotline-key"}).status == 409
+
+
 def test_a_disabled_key_can_be_enabled_but_a_revoked_one_cannot(client: Client) -> None:
     assert client.post(f"{ADMIN}/keys/demo/disable").body["state"] == "disabled"
     assert send(client, track()).status == 403

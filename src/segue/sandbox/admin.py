@@ -62,15 +62,17 @@ class _Admin:
         return Answer(body=[key.shown() for key in rows.issued_keys()])
 
     def issue_key(self, rows: Rows, call: Call) -> Answer:
+        """A new key; or, where its text is that of a revoked one, that one again, with what its tenant holds."""
         given = dict(call.body)
         try:
             text = checked_key(given.pop("key", None) or f"sk_sandbox_{secrets.token_hex(16)}")
-            options = self._sandbox.receiver.new_key(given)
+            former = rows.find_key(text)
+            if former is not None and former.state != "revoked":
+                return refusal(409, "There is already a key with this text")
+            options = self._sandbox.receiver.new_key(given if former is None else {**former.options, **given})
         except ValueError as error:
             return refusal(400, str(error))
-        if rows.find_key(text) is not None:
-            return refusal(409, "There is already a key with this text")
-        key = Key(id=rows.new_id(), key=text, options=options)
+        key = Key(id=rows.new_id() if former is None else former.id, key=text, options=options)
         rows.put_key(key)
         return Answer(status=201, body={**key.shown(), "key": key.key})
 

@@ -1,6 +1,7 @@
 """The keys of a vendor: what a sender proves itself with, and which tenant its events belong to.
 
-Rule: a key's text is unique within its vendor, and a revoked key stays revoked.
+Rule: a key's text is unique within its vendor, and names the same tenant for ever; a revoked key is refused until it is
+issued again.
 """
 
 from __future__ import annotations
