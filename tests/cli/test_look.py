@@ -134,7 +134,8 @@ def test_status_for_people_fits_a_terminal_and_says_what_needs_attention(rig):
         "echo: refused BAD_REQUEST 1",
         "off: filtered DESTINATION_DISABLED 7",
         "on this instance's own sandboxes: good, late, unset, off",
-        "! unset stands still: settings.apiKey: the environment variable POINTILLIST_KEY_OF_NOBODY is not set",
+        "! unset stands still: settings.apiKey: the environment variable POINTILLIST_KEY_OF_NOBODY is not set; "
+        "it must be in the environment of `segue up`, which reads it when it starts",
     ):
         assert line in notes.splitlines()
     assert "! 1 event came with a write key that no source has" in notes

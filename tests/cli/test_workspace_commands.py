@@ -102,7 +102,7 @@ HOOK = "  - {slug: a, source: website, kind: planhat, settings: {apiKey: hunter2
         ),
         (
             HEAD + HOOK.replace("hunter2hunter2", "{kept: true}"),
-            "settings.apiKey: {kept: true} stands for a stored secret",
+            "none is stored; give the secret (line 4)",
         ),
     ],
 )
@@ -113,7 +113,18 @@ def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path, word, text, 
     line = quick(word, file, "--data", tmp_path / "data").line
     assert line.startswith(f"{file}: ") and words in line
     assert "hunter2" not in line
-    assert not list(tmp_path.glob("data/state.db"))
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("word", ["plan", "apply"])
+def test_a_variable_that_is_not_set_is_told_with_where_it_has_to_be(tmp_path, word):
+    file = tmp_path / "file.yaml"
+    file.write_text(HEAD + HOOK.replace("hunter2hunter2", '"${KEY_OF_NOBODY}"'))
+    done = quick(word, file, "--data", tmp_path / "data")
+    assert (done.code, done.err) == (0, "")
+    (line,) = [line for line in done.out.splitlines() if line.startswith("!")]
+    assert line.startswith("! ${KEY_OF_NOBODY} of a is not set here: it must be in the environment of `segue up`")
+    assert "!" not in quick(word, file, "--data", tmp_path / "data", KEY_OF_NOBODY="hunter2hunter2").out
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):

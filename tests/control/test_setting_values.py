@@ -65,7 +65,7 @@ def test_a_reference_is_kept_and_resolved_when_used():
     assert printed_value(read) == "${NAME}"
     assert is_open(read, {})
     assert resolved_value(read, {"NAME": "${not again}"}, "x") == "${not again}"
-    with pytest.raises(Invalid, match=r"^x: the environment variable NAME is not set$"):
+    with pytest.raises(Invalid, match=r"^x: the environment variable NAME is not set; it must be"):
         resolved_value(read, {}, "x")
 
 

@@ -8,10 +8,17 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from segue.cli.group import data_option, instance_of, open_control, segue, settings_of
+
+if TYPE_CHECKING:
+    from segue.control.plan import Plan
+    from segue.control.workspace_file import WorkspaceFile
+    from segue.settings import Settings
+    from segue.wiring.instance import Instance
 
 
 @segue.command()
@@ -19,23 +26,11 @@ from segue.cli.group import data_option, instance_of, open_control, segue, setti
 @data_option
 def plan(file: Path, data: str | None) -> None:
     """Show what `apply FILE` would change, and change nothing."""
-    from segue.control.plan import make_plan
-    from segue.control.secrets import Secrets
-    from segue.control.workspace_file import errors_of, load_workspace
-    from segue.state.control import Control
+    from segue.control.workspace_file import load_workspace
 
     wanted = load_workspace(file, os.environ)
     settings = settings_of(data)
-    instance = instance_of(settings)
-    if instance.control.exists():
-        with open_control(instance) as store:
-            secrets = Secrets.open(instance.folder, settings.secret_key or "")
-            control = store.snapshot()
-    else:
-        secrets, control = Secrets.passing(), Control()
-    with errors_of(file):
-        found = make_plan(control, wanted, secrets)
-    click.echo(found.text(), nl=False)
+    _say(_planned(file, wanted, instance_of(settings), settings), wanted)
 
 
 @segue.command()
@@ -55,6 +50,8 @@ def apply(file: Path, data: str | None) -> None:
     wanted = load_workspace(file, os.environ)
     settings = settings_of(data)
     instance = instance_of(settings)
+    if not instance.control.exists():
+        _planned(file, wanted, instance, settings)  # what cannot be applied makes no instance
     instance.create()
     with open_control(instance) as store, closing(SQLiteLogReader(instance.log)) as log:
         secrets = Secrets.open(instance.folder, settings.secret_key or "")
@@ -62,7 +59,7 @@ def apply(file: Path, data: str | None) -> None:
             done = workspace.apply(store, wanted, secrets, log.ends)
     if not done.empty:
         poke(instance.folder)
-    click.echo(done.text(), nl=False)
+    _say(done, wanted)
 
 
 @segue.command()
@@ -119,3 +116,28 @@ def settings(as_json: bool, data: str | None) -> None:
     for row in rows:
         mark = "" if row["value"] == row["default"] else f"   (default: {row['default'] or 'unset'})"
         click.echo(f"{row['variable']}={row['value']}{mark}\n    {row['name']}: {row['description']}")
+
+
+def _planned(file: Path, wanted: WorkspaceFile, instance: Instance, settings: Settings) -> Plan:
+    """What would change, be there an instance or not. Raises Invalid naming the file."""
+    from segue.control.plan import make_plan
+    from segue.control.secrets import Secrets
+    from segue.control.workspace_file import errors_of
+    from segue.state.control import Control
+
+    secrets, control = Secrets.passing(), Control()
+    if instance.control.exists():
+        with open_control(instance) as store:
+            secrets = Secrets.open(instance.folder, settings.secret_key or "")
+            control = store.snapshot()
+    with errors_of(file):
+        return make_plan(control, wanted, secrets)
+
+
+def _say(done: Plan, wanted: WorkspaceFile) -> None:
+    """The plan, and what the file leaves to an environment that has it not."""
+    from segue.control.plan import unset_variables
+
+    click.echo(done.text(), nl=False)
+    for line in unset_variables(wanted, os.environ):
+        click.echo(line)

@@ -15,7 +15,15 @@ from msgspec.structs import replace
 
 from segue.control.destinations import DestinationSpec, settings_with_kept, spec_of
 from segue.control.secrets import Secrets
-from segue.control.setting_values import Kept, Secret, Unreadable, Value, printed_value
+from segue.control.setting_values import (
+    SET_BEFORE_START,
+    Kept,
+    Secret,
+    Unreadable,
+    Value,
+    printed_value,
+    variables_of,
+)
 from segue.control.workspace_file import WorkspaceFile
 from segue.core.profile import DEFAULT_RULES, IdentifierRule, IdentityRules
 from segue.state.control import Control, SourceRow, WorkspaceRow
@@ -83,6 +91,19 @@ def make_plan(control: Control, file: WorkspaceFile, secrets: Secrets) -> Plan:
     )
 
 
+def unset_variables(file: WorkspaceFile, environ: Mapping[str, str]) -> list[str]:
+    """A line for each variable that the file's destinations name and `environ` has not: what to do about it."""
+    missing = {
+        (name, spec.slug): f"! ${{{name}}} of {spec.slug} is not set here: {SET_BEFORE_START}; without it {spec.slug} "
+        "stands still"
+        for spec in file.destinations
+        for value in spec.settings.values()
+        for name in variables_of(value)
+        if name not in environ
+    }
+    return list(missing.values())
+
+
 def _workspace_steps(stored: WorkspaceRow, wanted: WorkspaceRow) -> Iterable[Step]:
     changes = _changes(_workspace_fields(stored), _workspace_fields(wanted))
     if changes:
@@ -106,7 +127,8 @@ def _destination_steps(control: Control, file: WorkspaceFile, secrets: Secrets) 
     before = {row.slug: spec_of(row, secrets) for row in control.destinations}
     for place, spec in enumerate(file.destinations):
         former = before.pop(spec.slug, None)
-        step = _destination_step(former, spec, f"destinations[{place}].settings")
+        with file.lines_named():
+            step = _destination_step(former, spec, f"destinations[{place}].settings")
         if step.changes:
             yield step
     for slug in before:

@@ -23,6 +23,9 @@ _DOLLAR = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
 SECRET, VARIABLE, TEMPLATE = "$secret", "$env", "$text"
 """The only key of an object that is stored for a value that is no plain JSON."""
 
+SET_BEFORE_START = "it must be in the environment of `segue up`, which reads it when it starts"
+"""What to do about a variable that is missing."""
+
 DEPTH_MAX = 8
 INTEGER_MAX = 2**63 - 1
 
@@ -199,14 +202,29 @@ def is_open(value: Value, environ: Mapping[str, str]) -> bool:
             return True
         case Secret(inner):
             return is_open(inner, environ)
-        case Reference(template):
-            return any(found[1] and found[1] not in environ for found in _DOLLAR.finditer(template))
+        case Reference():
+            return any(name not in environ for name in variables_of(value))
         case list():
             return any(is_open(item, environ) for item in value)
         case dict():
             return any(is_open(item, environ) for item in value.values())
         case _:
             return False
+
+
+def variables_of(value: Value) -> Iterator[str]:
+    """The name of every variable that the value is made from."""
+    match value:
+        case Secret(inner):
+            yield from variables_of(inner)
+        case Reference(template):
+            yield from (found[1] for found in _DOLLAR.finditer(template) if found[1])
+        case list():
+            for item in value:
+                yield from variables_of(item)
+        case dict():
+            for item in value.values():
+                yield from variables_of(item)
 
 
 def texts_of(resolved: object) -> Iterator[str]:
@@ -298,7 +316,7 @@ def _filled(template: str, environ: Mapping[str, str], field: str) -> str:
         if name is None:
             return "${"
         if name not in environ:
-            raise Invalid(f"the environment variable {name} is not set", field=field)
+            raise Invalid(f"the environment variable {name} is not set; {SET_BEFORE_START}", field=field)
         return environ[name]
 
     return _DOLLAR.sub(value, template)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from segue.control.destinations import (
     DESTINATIONS_MAX,
@@ -153,6 +154,17 @@ class WorkspaceFile(Struct, frozen=True, kw_only=True):
     destinations: tuple[DestinationSpec, ...]
     spaces: tuple[SpaceRow, ...] = ()
     hash: str = ""
+    line_of: Callable[[str], int] | None = None
+
+    @contextmanager
+    def lines_named(self) -> Iterator[None]:
+        """An error about what the file says names the line too."""
+        try:
+            yield
+        except Invalid as error:
+            if self.line_of is None:
+                raise
+            raise _restated(f"{error} (line {self.line_of(error.field)})", error.field) from None
 
 
 def load_workspace(path: Path, environ: Mapping[str, str]) -> WorkspaceFile:
@@ -186,7 +198,8 @@ def parse_workspace(body: bytes, environ: Mapping[str, str]) -> WorkspaceFile:
         raise Invalid(f"is not UTF-8 (line {line})") from None
     try:
         entry = _entry(document)
-        return _checked(entry, environ, hashlib.sha256(body).hexdigest())
+        checked = _checked(entry, environ, hashlib.sha256(body).hexdigest())
+        return replace(checked, line_of=document.line_of)
     except Invalid as error:
         raise _restated(f"{error} (line {document.line_of(error.field)})", error.field) from None
 
