@@ -97,6 +97,14 @@ HOOK = "  - {slug: a, source: website, kind: planhat, settings: {apiKey: hunter2
             "must be an address that begins with http:// or https://",
         ),
         (
+            HEAD + HOOK.replace("2}}", "2, subdomain: 'https://api'}}"),
+            "the form that is asked for: subdomain. Your Planhat API subdomain. Another one than those listed may be",
+        ),
+        (
+            HEAD + HOOK.replace("planhat", "pointillist").replace("hunter2hunter2", "'hunter2 '"),
+            "the form that is asked for: API Token. Your Pointillist API token, from",
+        ),
+        (
             HEAD + HOOK.replace("planhat", "plotline"),
             "settings.endpoint: Plotline needs this setting: Endpoint. The address",
         ),

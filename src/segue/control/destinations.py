@@ -28,8 +28,8 @@ from segue.control.setting_values import (
 from segue.control.slugs import check_name, check_slug
 from segue.control.sources import find_source
 from segue.control.suggestion import did_you_mean
-from segue.control.type_words import plain_words
-from segue.core.destination import Destination, check_settings, setting_fields
+from segue.control.type_words import OTHER_FORM, plain_words
+from segue.core.destination import Destination, SettingField, check_settings, setting_fields
 from segue.core.errors import Invalid
 from segue.destinations import catalog
 from segue.state.control import CONCURRENCY, Change, Control, ControlStore, DestinationRow
@@ -249,8 +249,7 @@ def masker(row: DestinationRow, secrets: Secrets, environ: Mapping[str, str], *o
 def _check(kind: Destination, values: Mapping[str, Value], environ: Mapping[str, str], field: str) -> None:
     for entry in setting_fields(kind.settings):
         if entry.required and entry.name not in values:
-            about = f"{entry.label}. {entry.description}" if entry.description else entry.label
-            raise Invalid(f"{kind.name} needs this setting: {about}", field=f"{field}.{entry.name}")
+            raise Invalid(f"{kind.name} needs this setting: {_about(entry)}", field=f"{field}.{entry.name}")
     known = {name: value for name, value in values.items() if not is_open(value, environ)}
     try:
         _checked(kind, _resolved(known, environ, field), _secret_texts(kind, known, environ), field)
@@ -258,6 +257,10 @@ def _check(kind: Destination, values: Mapping[str, Value], environ: Mapping[str,
         # What is not known yet may be all that the kind misses: an error of the whole says nothing then.
         if error.field != field or len(known) == len(values):
             raise
+
+
+def _about(entry: SettingField) -> str:
+    return f"{entry.label}. {entry.description}" if entry.description else entry.label
 
 
 def _resolved(values: Mapping[str, Value], environ: Mapping[str, str], field: str) -> dict[str, Any]:
@@ -269,7 +272,11 @@ def _checked(kind: Destination, resolved: Mapping[str, Any], secret_texts: list[
         return check_settings(kind, resolved)
     except Invalid as error:
         # A kind's own check may quote what it was given.
-        message = Masker(secret_texts).mask_text(plain_words(str(error).removeprefix(f"{error.field}: ")))
+        words = plain_words(str(error).removeprefix(f"{error.field}: "))
+        if words == OTHER_FORM:
+            name = error.field.removeprefix("settings.")
+            words += "".join(f": {_about(entry)}" for entry in setting_fields(kind.settings) if entry.name == name)
+        message = Masker(secret_texts).mask_text(words)
         raise Invalid(message, field=field + error.field.removeprefix("settings")) from None
 
 

@@ -24,6 +24,9 @@ FORMS = {
     r"\S": "must not be blank",
 }
 
+OTHER_FORM = "does not have the form that is asked for"
+"""Of a form that has no words here; who knows the setting can say more."""
+
 _TYPES = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 _FORM = re.compile(r"Expected `str` matching regex (.+)", re.DOTALL)
 _LENGTH = re.compile(r"Expected `(str|array|object)` of length (>=|<=) (\d+)")
@@ -39,7 +42,7 @@ def plain_words(message: str) -> str:
     form = _FORM.fullmatch(message)
     if form:
         known = (words for pattern, words in FORMS.items() if repr(pattern) == form[1])
-        return next(known, "does not have the form that is asked for")
+        return next(known, OTHER_FORM)
     length = _LENGTH.fullmatch(message)
     if length:
         unit = ("character", "characters") if length[1] == "str" else ("entry", "entries")

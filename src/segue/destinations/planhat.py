@@ -43,7 +43,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             title="subdomain",
-            description="Your Planhat API subdomain. Another one than those listed may be given.",
+            description=(
+                "Your Planhat API subdomain. Another one than those listed may be given: up to 32 lower-case letters, "
+                "digits and hyphens, such as `api-eu2`."
+            ),
             pattern=SUBDOMAIN_PATTERN,
             extra={"choices": SUBDOMAINS},
         ),

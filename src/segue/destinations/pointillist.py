@@ -39,7 +39,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             title="API Token",
-            description="Your Pointillist API token, from customer-success@pointillist.com.",
+            description=(
+                "Your Pointillist API token, from customer-success@pointillist.com: printable ASCII, without blanks "
+                "around it."
+            ),
             min_length=1,
             # It is a header's value: printable ASCII without blanks around it.
             pattern=r"^[!-~](?:[ -~]*[!-~])?$(?!\n)",
