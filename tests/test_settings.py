@@ -63,6 +63,9 @@ def test_an_empty_variable_is_as_good_as_none():
     ("variable", "text", "message"),
     [
         ("SEGUE_LOG_KEP", "7d", r'^SEGUE_LOG_KEP: there is no such setting; did you mean "SEGUE_LOG_KEEP"\?$'),
+        ("SEGUE_WORKERS", "4", "^SEGUE_WORKERS: there is no such setting$"),
+        ("SEGUE_LOG", "x", "^SEGUE_LOG: there is no such setting$"),
+        ("SEGUE_SECRET", "x", "^SEGUE_SECRET: there is no such setting"),
         ("SEGUE_", "x", "^SEGUE_: there is no such setting"),
         ("SEGUE_LOG_KEEP", "7", "^SEGUE_LOG_KEEP: '7' is no duration; write it like 7d"),
         ("SEGUE_LOG_KEEP", "-1d", "is no duration"),

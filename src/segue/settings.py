@@ -246,7 +246,9 @@ def read_settings(environ: Mapping[str, str], overrides: Mapping[str, str] | Non
     for variable, text in environ.items():
         if variable.startswith(PREFIX):
             if variable not in variables:
-                raise Invalid(f"there is no such setting{did_you_mean(variable, variables)}", field=variable)
+                raise Invalid(
+                    f"there is no such setting{did_you_mean(variable, variables, prefix=PREFIX)}", field=variable
+                )
             _place(tree, variables[variable], text, variable)
     for name, text in (overrides or {}).items():
         _place(tree, known[name], text, f"--{name.replace('.', '-')}")

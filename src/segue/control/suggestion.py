@@ -8,8 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LIKENESS = 0.75
+"""How like a name must be, from 0 to 1: a wrong letter or two, a letter too many, but not another word."""
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: `; did you mean "website"?`, or nothing."""
-    near = get_close_matches(name, list(known), n=1)
-    return f'; did you mean "{near[0]}"?' if near else ""
+
+def did_you_mean(name: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """The end of an error message: `; did you mean "website"?`, or nothing.
+
+    What all the names begin with is given as `prefix`, for it makes no two of them alike.
+    """
+    rests = [each.removeprefix(prefix) for each in known]
+    near = get_close_matches(name.removeprefix(prefix), rests, n=1, cutoff=LIKENESS)
+    return f'; did you mean "{prefix}{near[0]}"?' if near else ""
