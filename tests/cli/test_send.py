@@ -95,6 +95,14 @@ def test_a_message_id_that_was_dropped_once_may_be_accepted_later(call):
     assert "dropped" not in said.out
 
 
+def test_an_event_that_came_before_says_that_it_goes_to_nobody(call):
+    text = '{"messageId": "came before", "userId": "u", "event": "E"}'
+    assert "duplicate" not in call("send", text).out
+    said = call("send", text)
+    assert (said.code, said.out.splitlines()[1].startswith("But it is a duplicate: ")) == (0, True)
+    assert "explain" in said.out.splitlines()[2]
+
+
 def test_an_event_that_is_refused_shows_the_answer_and_no_hint(call):
     said = call("send", json.dumps({"userId": "u", "event": "E", "properties": {"big": "x" * 40_000}}))
     assert said.code == 1

@@ -33,7 +33,7 @@ def send(
     accepted.
     """
     from segue.wiring.hints import pasteable
-    from segue.wiring.sending import drops_of, given_event, identified, made_event, send_event
+    from segue.wiring.sending import fates_of, given_event, identified, made_event, send_event
     from segue.wiring.texts import meaning
 
     if event is not None and (kind or user_id or name):
@@ -45,16 +45,18 @@ def send(
         chosen = identified(made_event(kind or "track", user_id or "segue-test", name or "Test Event"))
     else:
         chosen = identified(given_event(text))
-    before = drops_of(instance, chosen)
+    dropped_before, again_before = fates_of(instance, chosen)
     with open_control(instance) as store:
         sent = send_event(url, store.snapshot(), chosen, write_key)
     click.echo(f"{sent.status} {sent.body}")
     if sent.status != 200:
         sys.exit(1)
-    drops = drops_of(instance, chosen)[len(before) :]
-    if drops:
-        click.echo(f"But it was dropped as {drops[-1]}: {meaning(drops[-1])}")
+    dropped, again = fates_of(instance, chosen)
+    if len(dropped) > len(dropped_before):
+        click.echo(f"But it was dropped as {dropped[-1]}: {meaning(dropped[-1])}")
         sys.exit(1)
+    if again > again_before:
+        click.echo("But it is a duplicate: its messageId had come within dedup.window before, so it goes to nobody.")
     line = pasteable("explain", sent.message_id, folder=instance.folder)
     click.echo(f"See what becomes of it:  {line}")
 

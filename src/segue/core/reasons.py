@@ -56,15 +56,15 @@ INGEST = _table(
 FILTERED = _table(
     Reason("DESTINATION_DISABLED", "filtered", "settings", "The destination is switched off.", "Enable it; `segue replay` sends the gap.", ours=True),
     Reason("FILTERED_BY_INTEGRATIONS_OBJECT", "filtered", "sender", "The event's integrations object excludes this destination.", "Set its name, or All, to true."),
-    Reason("MESSAGE_SENT_CLIENT_SIDE", "filtered", "sender", "The browser already sent it (_metadata.bundled).", "Nothing: this avoids a double."),
-    Reason("UNSUPPORTED_EVENT_TYPE", "filtered", "vendor", "The destination does not take this call type.", "Nothing, or use another call type."),
+    Reason("MESSAGE_SENT_CLIENT_SIDE", "filtered", "sender", "The browser already sent it (_metadata.bundled).", "There is nothing to do: this avoids a double."),
+    Reason("UNSUPPORTED_EVENT_TYPE", "filtered", "vendor", "The destination does not take this call type.", "There is nothing to do, unless another call type would reach it."),
 )  # fmt: skip
 
 REFUSED = _table(
     Reason("BAD_REQUEST", "refused", "vendor", "The vendor answered 400.", "Read its message in `segue explain`; correct what is sent, then `segue redrive`."),
     Reason("INVALID_AUTHENTICATION", "refused", "settings", "The vendor answered 401 or 403.", "Check the key, then `segue redrive`."),
     Reason("NOT_FOUND", "refused", "settings", "The vendor answered 404 or 410.", "Check the endpoint, then `segue redrive`."),
-    Reason("UNSUPPORTED_BY_VENDOR", "refused", "vendor", "The vendor answered 501: it does not take this call type.", "Nothing.", ours=True),
+    Reason("UNSUPPORTED_BY_VENDOR", "refused", "vendor", "The vendor answered 501: it does not take this call type.", "There is nothing to do, unless another call type would reach it.", ours=True),
     Reason("REDIRECTED", "refused", "settings", "The vendor answered with a redirect; Segue follows none.", "Set the endpoint to the final address.", ours=True),
     Reason("MESSAGE_REJECTED", "refused", "vendor", "The vendor answered another 4xx.", "Read its message in `segue explain`."),
     Reason("ADDRESS_REFUSED", "refused", "settings", "The address is not a public one, and not allowed.", "Name it in SEGUE_ALLOW_INTERNAL if it is meant.", ours=True),

@@ -92,7 +92,8 @@ def send_event(url: str, control: Control, event: dict[str, Any], write_key: str
         raise Invalid(f"the collector at {url} gave no answer: {error}") from None
 
 
-def drops_of(instance: Instance, event: dict[str, Any]) -> list[str]:
-    """The codes by which events of this messageId were dropped, oldest first."""
+def fates_of(instance: Instance, event: dict[str, Any]) -> tuple[list[str], int]:
+    """The codes by which events of this messageId were dropped, oldest first, and how many came again."""
+    message_id = str(event["messageId"])
     with closing(QuarantineReader(instance.quarantine)) as quarantine:
-        return [drop.code for drop in quarantine.find(str(event["messageId"]))]
+        return [drop.code for drop in quarantine.find(message_id)], len(quarantine.find_duplicates(message_id))
