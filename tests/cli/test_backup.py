@@ -122,6 +122,15 @@ def test_a_backup_goes_into_a_new_or_empty_folder_only(instance, copy, tmp_path)
     succeeded("backup", tmp_path / "empty", "--data", instance.data)
 
 
+@pytest.mark.parametrize("inside", ["", "copy", "log/copy"])
+def test_a_backup_into_the_data_folder_is_refused_and_makes_nothing(instance, inside):
+    folder = instance.data / inside
+    there = set(instance.data.rglob("*"))
+    line = segue("backup", folder, "--data", instance.data).line
+    assert line == f"FOLDER: {folder} is in the data folder, and would be lost with it; choose another"
+    assert not {path for path in instance.data.rglob("*") if "copy" in path.parts} - there
+
+
 def test_a_restore_goes_into_a_folder_without_an_instance_only(instance, copy, tmp_path):
     line = segue("restore", copy, "--data", instance.data).line
     assert line == f"--data: {instance.data} holds an instance already; choose another folder"

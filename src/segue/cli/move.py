@@ -131,12 +131,15 @@ def backup(folder: Path, data: str | None) -> None:
 
     The copy holds the key of the secrets: keep it safe.
     """
+    from segue.core.errors import Invalid
     from segue.wiring.clock import SystemClock
     from segue.wiring.copies import back_up
     from segue.wiring.hints import pasteable
     from segue.wiring.views import open_views
 
     instance = instance_of(settings_of(data))
+    if folder.resolve().is_relative_to(instance.folder.resolve()):
+        raise Invalid(f"{folder} is in the data folder, and would be lost with it; choose another", field="FOLDER")
     with open_views(instance, SystemClock()) as views:
         end = back_up(views, folder)
     click.echo(f"Copied to {folder}, up to offset {end}.")
