@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from segue.control.destinations import masker, open_settings
 from segue.control.jobs import EventFilter, spec_of
 from segue.control.secrets import Secrets
+from segue.control.status import lag
 from segue.core.clock import Clock
 from segue.core.destination import Destination
 from segue.core.errors import Invalid
@@ -120,6 +121,7 @@ class Worker:
         self._known: dict[int, tuple[DestinationRow, Delivery]] = {}
         self._jobs_begun: set[int] = set()
         self._standing: set[int] = set()
+        self._breakers: dict[int, str | None] = {}  # why each is open, as the log was told; None: it is closed
         self._loop = StageLoop(clock=clock, commit=self._commit, failed=self._commit_failed)
         self._maintenance: asyncio.Task[None] | None = None
 
@@ -143,6 +145,7 @@ class Worker:
             self._take_up(row, states.get(row.id))
         for number in set(self._known) - {row.id for row in control.destinations}:
             self._loop.remove(self._known.pop(number)[1])
+            self._breakers.pop(number, None)
         self._begin_jobs(control)
         self._loop.wake_all()
         self._spaces.reload(control)
@@ -170,6 +173,7 @@ class Worker:
                 wake=self._loop.wake,
                 halted=lambda: self._loop.halted,
             )
+            self._breakers[row.id] = delivery.breaker.reason
             self._known[row.id] = (row, delivery)
             self._loop.add(delivery)
         elif known[0] != row:
@@ -188,22 +192,22 @@ class Worker:
             known = self._known.get(job.destination)
             if known is None:
                 continue
-            delivery = known[1]
+            row, delivery = known
             if job.id not in self._jobs_begun:
                 state = stored.get(job.id)
                 if state is None and not job.cancelled:
-                    self._begin_job(job, delivery)
+                    self._begin_job(job, row, delivery)
                 elif state is not None and not state.is_over and job.kind == "replay":
                     delivery.start_replay(job.id, self._replay(job, state))
                 self._jobs_begun.add(job.id)
             if job.cancelled and job.id in delivery.replays:
                 delivery.replays[job.id].cancel(delivery)
 
-    def _begin_job(self, job: JobRow, delivery: Delivery) -> None:
+    def _begin_job(self, job: JobRow, row: DestinationRow, delivery: Delivery) -> None:
         spec = spec_of(job)
         if job.kind == "redrive":
             delivery.redrive(job.id, spec.reasons, spec.message_ids)
-            self._log.info("redrive", job=job.id)
+            self._log.info("redrive", job=job.id, destination=row.slug)
             return
         begin = self._reader.seek(0, spec.from_ms)
         end = self._reader.seek(0, job.created_at if spec.to_ms is None else spec.to_ms)
@@ -219,6 +223,19 @@ class Worker:
 
     def _commit(self, deltas: Sequence[Delta]) -> None:
         self._writer.commit(deltas)
+        self._tell_of_breakers(deltas)
+
+    def _tell_of_breakers(self, deltas: Sequence[Delta]) -> None:
+        """A breaker that closes gets a line, and one that opens, or is open for another reason; not each probe."""
+        for number, state in ((delta.destination, delta.state) for delta in deltas):
+            known, told = self._known.get(number), self._breakers.get(number)
+            if known is None or state.breaker_reason == told:
+                continue
+            self._breakers[number] = state.breaker_reason
+            if state.breaker_reason is None:
+                self._log.info("breaker closed", destination=known[0].slug, reason=told)
+            else:
+                self._log.warning("breaker opened", destination=known[0].slug, reason=state.breaker_reason)
 
     def _commit_failed(self, error: Exception) -> None:
         self._log.error("state not written; nothing is sent until it is", error=f"{type(error).__name__}: {error}")
@@ -235,10 +252,10 @@ class Worker:
     def _watch_cursors(self) -> None:
         """A cursor that stands for five minutes although there is something to read gets a line, once."""
         now = self._clock.now_ms()
-        end = self._reader.end(0)
+        ends = self._reader.ends()
         for number, (row, delivery) in self._known.items():
             state = delivery.ledger.state
-            behind = state.position < end or bool(delivery.window)
+            behind = state.position < ends.offset or bool(delivery.window)
             if behind and now - state.moved_at >= STANDING_MS:
                 if number not in self._standing:
                     self._standing.add(number)
@@ -248,7 +265,8 @@ class Worker:
                         minutes=(now - state.moved_at) // 60_000,
                         breaker=delivery.breaker.reason,
                         stall=delivery.stall or None,
-                        waiting=state.retrying + len(delivery.window),
+                        retrying=state.retrying,
+                        lag=lag(row, state, ends),
                     )
             else:
                 self._standing.discard(number)
