@@ -66,12 +66,12 @@ class Files:
             body = msgspec.json.encode({"type": "track", "userId": "u", "event": "Seen", "messageId": name})
             self.log.append([NewRecord(source, "track", "u", name, self.clock.now, body)])
 
-    def passed(self, slug: str, *, breaker: str = "closed", **rows: Any) -> None:
+    def passed(self, slug: str, *, breaker: str = "closed", stall: str = "", **rows: Any) -> None:
         """Write what a worker would that has read the whole log for this destination."""
         end = self.log.ends()
         number = self.number(slug)
         passed = {name: last for name, (last, _) in end.sources.items()}
-        state = DestinationState(position=end.offset, passed=passed, breaker=breaker)
+        state = DestinationState(position=end.offset, passed=passed, breaker=breaker, stall=stall)
         self.state.commit([Delta(destination=number, state=state, **rows)])
 
     def number(self, slug: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from segue.core.clock import iso
+from segue.deliver.delivery import RETRY_ROWS_FULL
 from segue.deliver.history import encode_history
 from segue.state.control import SETTINGS_KEPT
 from segue.state.deliveries import DeadLetter, DeliveredRow, RetryRow
@@ -135,6 +136,19 @@ def test_a_retrying_event_says_when_it_is_due_only_where_a_time_decides(
     files.apply(hook("http://a.example/") | {"enabled": enabled})
     files.accept("m")
     files.passed("hook", breaker=breaker, parked=[parked(files, due_at)])
+    assert delivery(files) == {"destination": "hook", "outcome": "retrying", "attempts": [], **said}
+
+
+@pytest.mark.parametrize(
+    ("stall", "said"),
+    [("a setting cannot be read", {"waits_for": "stall"}), (f"{RETRY_ROWS_FULL}; ...", {"due": iso(NOW + 500)})],
+)
+def test_a_stalled_destination_sends_again_nothing_unless_only_its_retry_rows_are_full(
+    files: Files, stall: str, said: dict[str, str]
+) -> None:
+    files.apply(hook("http://a.example/"))
+    files.accept("m")
+    files.passed("hook", stall=stall, parked=[parked(files, NOW + 500)])
     assert delivery(files) == {"destination": "hook", "outcome": "retrying", "attempts": [], **said}
 
 

@@ -104,7 +104,7 @@ EXPLAIN: dict[str, str] = {
     "status": "The vendor's HTTP status.",
     "error": "Why no answer came ([codes](error-codes.md#connection)), or why nothing could be sent.",
     "due": "Only of a retrying delivery, where a time decides: when the next attempt is due. Ours.",
-    "waits_for": 'Of a retrying delivery in place of `due`: `"enabling"` while the destination is disabled, `"probe"` while its breaker is not closed (it may be the next probe, at any time), `"turn"` behind an earlier event of its lanes. Ours.',
+    "waits_for": 'Of a retrying delivery in place of `due`: `"enabling"` while the destination is disabled, `"probe"` while its breaker is not closed (it may be the next probe, at any time), `"stall"` while the destination stands still as `status` says, `"turn"` behind an earlier event of its lanes. Ours.',
     "sandbox": "Only `true`, where it went to this instance's own sandboxes. Ours.",
 }
 

@@ -15,6 +15,7 @@ from segue.control.rebuilt import with_requests
 from segue.core.clock import from_iso, iso
 from segue.core.event import Event, Record
 from segue.deliver.breaker import CLOSED
+from segue.deliver.delivery import RETRY_ROWS_FULL
 from segue.deliver.history import decode_history, text
 from segue.deliver.plan import Plan
 from segue.log import LogReader
@@ -129,6 +130,8 @@ def _next_attempt(row: DestinationRow, retry: RetryRow, destination: Destination
     """When the next attempt is due, where a time decides that; else what it waits for."""
     if not row.enabled:
         return {"waits_for": "enabling"}
+    if destination is not None and destination.stall and not destination.stall.startswith(RETRY_ROWS_FULL):
+        return {"waits_for": "stall"}
     if destination is not None and destination.breaker != CLOSED:
         return {"waits_for": "probe"}
     if not retry.due_at:  # it was parked behind another, and goes as soon as that is done
