@@ -118,6 +118,9 @@ def test_a_port_in_use_is_told_with_its_holder_and_the_option_that_gives_another
                 line = each.ended().line
                 assert line.startswith(words)
                 assert line.endswith(f"; stop it, or choose another: {option}")
+        assert [path.name for path in tmp_path.iterdir()] == [
+            "2"
+        ]  # of `segue sandbox`; a start that failed left nothing
 
 
 @pytest.mark.parametrize(
@@ -126,12 +129,14 @@ def test_a_port_in_use_is_told_with_its_holder_and_the_option_that_gives_another
         (["--host", "nowhere.example"], "--host: 'nowhere.example' is not an IP address"),
         (["--host", "203.0.113.1"], "--host: 203.0.113.1 is no address of this machine"),
         (["--workspace", "none.yaml"], "none.yaml: No such file or directory"),
+        (["--data", "/proc/data"], "--data: /proc/data cannot be made: the system allows no folder there"),
         (["--data", "/dev/null/data"], "--data: /dev/null/data cannot be made: a file stands in its way"),
         (["--data", "/dev/null"], "--data: /dev/null cannot be made: a file stands in its way"),
     ],
 )
 def test_what_cannot_be_served_is_one_line_at_once(tmp_path, arguments, words):
     assert words in process("up", "--data", tmp_path / "data", "--port", "0", *arguments).line
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_port_that_is_none_is_wrong_usage():
@@ -143,7 +148,8 @@ def test_a_port_that_is_none_is_wrong_usage():
 
 WITHOUT_RIGHTS = """
     import ctypes, os, sys
-    for right in (1, 2, 10):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE: who is not root lacks them
+    # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_NET_BIND_SERVICE: who is not root lacks them
+    for right in (1, 2, 3, 10):
         ctypes.CDLL(None).prctl(24, right, 0, 0, 0)
     os.execv(sys.executable, [sys.executable, "-m", "segue.cli", *sys.argv[1:]])
 """
@@ -178,6 +184,24 @@ def test_a_folder_that_may_not_be_made_is_one_line(locked, words):
 @pytest.mark.parametrize("words", [["status"], ["doctor"], ["tail"], ["export"], ["explain", "m"], ["redrive", "hook"]])
 def test_a_folder_that_may_not_be_read_is_one_line(locked, words):
     assert "Permission denied" in without_rights(*words, "--data", locked / "closed")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+@pytest.mark.parametrize("words", [["up", "--port", "0"], ["status"], ["doctor"], ["settings"], ["send"], ["sandbox"]])
+def test_a_folder_of_another_user_is_told_as_that(tmp_path, words, mode):
+    folder = tmp_path / "theirs"
+    folder.mkdir(mode=mode)
+    (folder / "control.db").touch()
+    os.chown(folder, 54321, -1)
+    line = without_rights(*words, "--data", folder)
+    assert line.startswith(f"--data: {folder} cannot be used: Permission denied; it belongs to user 54321: run this as")
+
+
+@pytest.mark.parametrize("words", [["up", "--port", "0"], ["status"], ["settings"]])
+def test_a_name_that_no_folder_can_have_is_one_line(words):
+    line = process(*words, "--data", "x" * 300).line
+    assert line == f"--data: {'x' * 300} cannot be reached: File name too long"
 
 
 def test_a_port_that_belongs_to_the_system_is_told_as_that(tmp_path):

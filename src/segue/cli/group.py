@@ -116,10 +116,12 @@ def settings_of(data: str | None, **given: str | int | None) -> Settings:
 
 
 def instance_of(settings: Settings) -> Instance:
-    """The instance in the data folder, which need not exist."""
+    """The instance in the data folder, which need not exist. Raises Invalid where this user may not use the folder."""
     from segue.wiring.instance import Instance
 
-    return Instance(Path(settings.data))
+    instance = Instance(Path(settings.data))
+    instance.check_reach()
+    return instance
 
 
 def open_control(instance: Instance) -> ControlStore:

@@ -5,8 +5,11 @@ Rule: a role (supervisor, collector, worker, sandboxes) is held by one process a
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import pwd
+import stat
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,14 +75,33 @@ class Instance:
 
     def create(self) -> None:
         """Make the folder, for its owner alone. Raises Invalid where that cannot be."""
+        self.check_reach()
         self._refuse_backup()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._locks.mkdir(mode=0o700, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise Invalid(f"{self.folder} cannot be made: a file stands in its way", field="--data") from None
+        except FileNotFoundError:
+            raise Invalid(f"{self.folder} cannot be made: the system allows no folder there", field="--data") from None
         except OSError as error:
             raise Invalid(f"{self.folder} cannot be made: {error.strerror}", field="--data") from None
+
+    def check_reach(self) -> None:
+        """Raises Invalid where there is a folder that this user may not use, or a name that cannot be one's."""
+        try:
+            found = self.folder.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise Invalid(f"{self.folder} cannot be reached: {error.strerror}", field="--data") from None
+        if not stat.S_ISDIR(found.st_mode) or os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
+            return
+        words = f"{self.folder} cannot be used: {os.strerror(errno.EACCES)}"
+        if found.st_uid != os.geteuid():
+            owner = _user(found.st_uid)
+            words += f"; it belongs to {owner}: run this as {owner}, or choose another folder"
+        raise Invalid(words, field="--data")
 
     def require(self) -> None:
         """Raises Invalid where there is no instance in the folder."""
@@ -149,7 +171,7 @@ class Instance:
         """Where it can be reached, or could when it last ran; None where it never did."""
         try:
             return msgspec.json.decode(self._address.read_bytes(), type=Address)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def settings_in_effect(self) -> dict[str, str] | None:
@@ -169,3 +191,11 @@ class Instance:
         if address is None or not self.is_held("supervisor"):
             raise self.stopped()
         return address
+
+
+def _user(number: int) -> str:
+    """The name of a user; the number where it has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"

@@ -16,16 +16,16 @@ LISTENING = "0A"
 """The state of a listener in /proc/net/tcp."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises Held where the port is in use, Invalid where it is not to be had at all."""
+def listen(host: str, port: int, option: str = "--port", variable: str = "PORT") -> socket.socket:
+    """A bound socket. Raises Held where the port is in use, Invalid where it is not to be had at all, as `refusal`."""
     listener = _socket_for(host)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return _bind(listener, host, port)
+    return _bind(listener, host, port, option, variable)
 
 
 def keep_free_port(host: str) -> tuple[socket.socket, int]:
     """A free port of this host; nobody else gets it while the socket is open. Raises Invalid as `listen` does."""
-    keeper = _bind(_socket_for(host), host, 0)
+    keeper = _bind(_socket_for(host), host, 0, "--port", "PORT")
     # Set only now: the port was to be nobody's, but our own processes may listen on it beside this socket.
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return keeper, int(keeper.getsockname()[1])
@@ -74,10 +74,10 @@ def _socket_for(host: str) -> socket.socket:
     return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
 
 
-def _bind(unbound: socket.socket, host: str, port: int) -> socket.socket:
+def _bind(unbound: socket.socket, host: str, port: int, option: str, variable: str) -> socket.socket:
     try:
         unbound.bind((host, port))
     except OSError as error:
         unbound.close()
-        raise refusal(error, host, port, "--port", "PORT") from None
+        raise refusal(error, host, port, option, variable) from None
     return unbound

@@ -21,7 +21,8 @@ from segue.core.errors import SegueError, Unavailable
 from segue.settings import describe_settings, read_settings
 from segue.wiring.instance import Address, Instance
 from segue.wiring.options import Options, Pipes, Word
-from segue.wiring.ports import keep_free_port
+from segue.wiring.patience import patiently
+from segue.wiring.ports import keep_free_port, listen
 
 READY_MOST_S = 30.0
 STOP_MOST_S = 8.0
@@ -149,6 +150,9 @@ class Supervisor:
     async def run(self, announce: Callable[[Address, str], None]) -> int:
         """Serve until INT or TERM; gives the exit code. `announce` is told the addresses and a write key."""
         self._options.check()
+        self._instance.check_reach()
+        if not self._instance.control.exists():
+            await self._try_start()
         self._instance.create()
         lock = self._instance.hold("supervisor")
         keepers = self._choose_ports()
@@ -179,6 +183,26 @@ class Supervisor:
                 os.close(descriptor)
             for keeper in keepers:
                 keeper.close()
+
+    async def _try_start(self) -> None:
+        """Meet what would end the first start before anything is made that it would leave behind.
+
+        Raises what the children would: Held where a port is in use, Invalid for the workspace file.
+        """
+        options = self._options
+        if options.workspace is not None:
+            from segue.control.plan import make_plan
+            from segue.control.secrets import Secrets
+            from segue.control.workspace_file import errors_of, load_workspace
+            from segue.state.control import Control
+
+            path = Path(options.workspace)
+            file = load_workspace(path, os.environ)
+            with errors_of(path):
+                make_plan(Control(), file, Secrets.passing())
+        (await patiently(lambda: listen(options.host, options.port))).close()
+        if (port := options.sandbox_port) is not None:
+            (await patiently(lambda: listen("127.0.0.1", port, "--sandbox-port", "SANDBOX_PORT"))).close()
 
     def _choose_ports(self) -> list[socket.socket]:
         """Put a free port where one of 0 was asked for; it is kept while the sockets are open."""
