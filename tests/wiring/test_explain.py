@@ -14,6 +14,7 @@ from segue.deliver.history import encode_history
 from segue.state.control import SETTINGS_KEPT
 from segue.state.deliveries import DeadLetter, DeliveredRow, RetryRow
 from segue.state.quarantine import Drop, Duplicate
+from segue.wiring.texts import WAITS, explain_lines
 
 from .files import NOW, Files
 
@@ -137,6 +138,11 @@ def test_a_retrying_event_says_when_it_is_due_only_where_a_time_decides(
     files.accept("m")
     files.passed("hook", breaker=breaker, parked=[parked(files, due_at)])
     assert delivery(files) == {"destination": "hook", "outcome": "retrying", "attempts": [], **said}
+    (shown,) = files.explain("m")
+    words = said.get("due") or WAITS[said["waits_for"]]
+    assert f"  next attempt {'at ' if 'due' in said else ''}{words}" in "\n".join(
+        explain_lines(shown, lambda *words: " ".join(words))
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,14 @@ DESTINATION_COLUMNS = (*("DESTINATION", "STATE", "ACCEPTED", "DELIVERED", "FILTE
 
 SPACE_COLUMNS = ("SPACE", "USERS", "ACCOUNTS", "APPLIED", "SKIPPED", "LAG")
 
+WAITS = {
+    "enabling": "once the destination is switched on",
+    "stall": "once the destination goes on; `segue status` says what stops it",
+    "probe": "once the vendor answers again; Segue asks by itself",
+    "turn": "when an earlier event of the same user is done",
+}
+"""What a retrying event waits for, where no time decides."""
+
 
 class Entry(Struct, frozen=True, kw_only=True):
     """One event as `tail` shows it. `reason` is set where it was dropped."""
@@ -195,6 +203,8 @@ def _delivery_lines(delivery: dict[str, Any], message_id: str, paste: Paste) -> 
             yield "    the answer is that of one of these"
     if "due" in delivery:
         yield f"  next attempt at {delivery['due']}, or when what stands before it is done"
+    if "waits_for" in delivery:
+        yield f"  next attempt {WAITS[delivery['waits_for']]}"
     if outcome == "refused" and not delivery["attempts"]:
         again = paste("replay", slug, "--message-id", message_id)
         yield f"  its attempts are not kept any more; send it again with: {again}"
