@@ -138,7 +138,7 @@ def test_a_retrying_event_says_when_it_is_due_only_where_a_time_decides(
     files.accept("m")
     files.passed("hook", breaker=breaker, parked=[parked(files, due_at)])
     assert delivery(files) == {"destination": "hook", "outcome": "retrying", "attempts": [], **said}
-    (shown,) = files.explain("m")
+    (shown,) = files.views.explain("m", files.secrets)
     words = said.get("due") or WAITS[said["waits_for"]]
     assert f"  next attempt {'at ' if 'due' in said else ''}{words}" in "\n".join(
         explain_lines(shown, lambda *words: " ".join(words))
