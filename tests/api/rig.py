@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,9 +16,15 @@ from segue.api.limits import ApiLimits
 from segue.api.profiles import PREFIX, ProfileApi
 from segue.collect.metrics import CollectMetrics
 from segue.control import space_tokens
+from segue.core.event import Event, NewRecord
+from segue.lake.rows import Entry
+from segue.lake.writer import LakeWriter
+from segue.log.sqlite import SQLiteLogWriter
+from segue.log.sqlite_reader import SQLiteLogReader
 from segue.state.control import ControlStore, SourceRow
 from segue.state.spaces import SpaceRow
 from tests.collect.rig import SetClock, served
+from tests.resolve.events import entry
 from tests.resolve.rig import Rig as Profiles
 
 
@@ -36,7 +42,16 @@ class Api:
             }
         self.token, _ = space_tokens.create(self.control, "prod", "one")
         self.other_token, _ = space_tokens.create(self.control, "dev", "two")
-        self.app = ProfileApi(self.path_of, clock=self.clock, lines=structlog.get_logger(), limits=limits)
+        self.log = SQLiteLogWriter(folder / "log", self.clock)
+        self.reader = SQLiteLogReader(folder / "log")
+        self.app = ProfileApi(
+            self.path_of,
+            lake_of=self.lake_of,
+            log=self.reader,
+            clock=self.clock,
+            lines=structlog.get_logger(),
+            limits=limits,
+        )
         self.reload()
         self.url = ""
         self.metrics = CollectMetrics()
@@ -56,6 +71,9 @@ class Api:
     def path_of(self, space: int) -> Path:
         return self.folder / "spaces" / str(space) / "profiles.db"
 
+    def lake_of(self, space: int) -> Path:
+        return self.path_of(space).parent / "lake"
+
     @property
     def profiles(self) -> Profiles:
         """The resolver of `prod`."""
@@ -66,10 +84,23 @@ class Api:
         return self._profiles
 
     def send(self, *events: tuple[str, dict[str, Any]]) -> None:
-        """Events of the space's source, resolved and committed."""
+        """Events of the space's source, in the log, resolved and committed."""
+        rig = self.profiles
         for type_, fields in events:
-            self.profiles.send(type_, **fields)
-        self.profiles.commit()
+            record, event = entry(rig.offset, type_, **fields)
+            self.log.append([NewRecord("web", type_, "", record.message_id, record.received_at, record.body)])
+            rig.apply([(record, event)])
+            rig.offset += 1
+        rig.commit()
+
+    def flush(self) -> None:
+        """Bring into the lake what has been resolved."""
+        with closing(LakeWriter(self.lake_of(self.spaces["prod"].id))) as lake, self.profiles.reader.snapshot():
+            end = self.profiles.reader.state().position
+            placed = {each.offset: each for each in self.profiles.reader.placed(lake.position.offset)}
+            records = self.reader.get(sorted(placed))
+            entries = [Entry(record, Event(record.body), placed[record.offset]) for record in records]
+            lake.write(entries, position=end, breathe=lambda: None)
 
     def reload(self) -> None:
         """As after any change of control."""
@@ -99,4 +130,6 @@ class Api:
     def close(self) -> None:
         if self._profiles is not None:
             self._profiles.close()
+        self.reader.close()
+        self.log.close()
         self.control.close()

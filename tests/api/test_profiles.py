@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.api.query import Listing, Wanted
-from segue.api.views import LINK_IDS_MOST, PAGE_BYTES_MOST, traits
+from segue.api.views import LINK_IDS_MOST, PAGE_BYTES_MOST, Files, traits
 from segue.core.clock import iso
 from segue.core.profile import Cause, ExternalId, Profile, Trait
 from tests.resolve.events import START_MS
@@ -222,10 +222,11 @@ def test_following_the_cursor_ends_with_every_trait_whatever_its_name(names: set
         number=1, collection="users", segment_id="use_1", first=cause, last=cause,
         traits={name: Trait("1", cause) for name in names},
     )  # fmt: skip
+    files = Files(_One(profile), None, None, 0)  # type: ignore[arg-type]
     found: list[str] = []
     start = ""
     for _ in range(len(names) + 1):
-        body = traits(_One(profile), wanted, Listing(limit, start))  # type: ignore[arg-type]
+        body = traits(files, wanted, Listing(limit, start))
         found += body["traits"]
         if not body["cursor"]["has_more"]:
             break

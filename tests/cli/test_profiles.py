@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from segue.core.clock import iso
+from segue.core.event import NewRecord
+from segue.log.sqlite import SQLiteLogWriter
+from segue.wiring.clock import SystemClock
 from segue.wiring.instance import Instance
-from tests.resolve.events import START_MS
+from tests.resolve.events import START_MS, entry
 from tests.resolve.rig import Rig
 
 from .calling import Said, segue, succeeded
@@ -216,3 +220,31 @@ def test_a_token_is_shown_once_listed_and_revoked(shop):
     )
     assert shop.refused("token", "revoke", "backend") == "name: the space 'prod' does not have a token 'backend'"
     assert [each["name"] for each in shop.call("token", "list", "--json").json] == ["token-1"]
+
+
+def test_events_are_listed_by_name_and_the_newest_first(shop: Shop):
+    rig = shop.rig()
+    with closing(SQLiteLogWriter(Instance(shop.data).log, SystemClock())) as log:
+        for n, name in enumerate(("Seen", "Paid", "Seen")):
+            record, event = entry(n, "track", userId="u1", event=name, properties={"n": n})
+            log.append([NewRecord("web", "track", "u1", record.message_id, record.received_at, record.body)])
+            rig.apply([(record, event)])
+    rig.commit()
+    rig.close()
+    found = shop.call("events", "user_id:u1", "--json").json
+    assert [event["message_id"] for event in found["events"]] == ["m2", "m1", "m0"]
+    assert found["events"][1] == {
+        "message_id": "m1",
+        "type": "track",
+        "event": "Paid",
+        "at": iso(START_MS + 1_000),
+        "received_at": iso(START_MS + 1_000),
+        "source": "web",
+        "external_ids": [{"type": "user_id", "id": "u1"}],
+        "properties": {"n": 1},
+    }
+    few = shop.call("events", "user_id:u1", "--event", "Seen", "--limit", "1", "--oldest-first", "--json").json
+    assert [event["message_id"] for event in few["events"]] == ["m0"]
+    assert few["more"]
+    text = shop.call("events", "user_id:u1").out
+    assert "Paid" in text and '{"n":1}' in text

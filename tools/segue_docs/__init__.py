@@ -6,7 +6,7 @@ one that is missing or left over is an error.
 
 from __future__ import annotations
 
-from segue_docs import cli, destinations, error_codes, json_forms, limits, metrics, settings, workspace_file
+from segue_docs import cli, destinations, error_codes, json_forms, lake, limits, metrics, settings, workspace_file
 
 PREFIX = "reference/"
 
@@ -21,6 +21,7 @@ def pages() -> dict[str, str]:
         "limits.md": limits.page(),
         "workspace-file.md": workspace_file.page(),
         "json-forms.md": json_forms.page(),
+        "lake.md": lake.page(),
         "destinations.md": destinations.index(),
         **{f"destinations/{slug}.md": text for slug, text in destinations.pages().items()},
     }

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from segue.control import explain, profiles, rebuilt, status
+from segue.control import explain, profile_events, profiles, rebuilt, status
 from segue.deliver import history
 from segue.lake.manifest import Position
 from segue.log import Ends
@@ -148,6 +148,30 @@ PROFILES: dict[str, str] = {
     "blocked": "Ids that the identity rules block, in the same form.",
 }
 
+_EVENTS = """## segue profiles events PROFILE --json {#profiles-events}
+
+What a user has done, the newest first: `{"profile": "use_...", "events": [...], "more": false}`. `more` says whether there are
+others. Of each event:
+
+"""
+
+EVENTS: dict[str, str] = {
+    "message_id": "Its messageId.",
+    "type": "Its call type.",
+    "event": "The name of a track call; `Page Viewed` and `Screen Viewed` of page and screen calls; else `null`.",
+    "at": "When it happened: its timestamp, but never after its receipt.",
+    "received_at": "When the collector had it.",
+    "source": "The slug of its source.",
+    "external_ids": "Its own ids, with `type` and `id`.",
+    "user_id": "A type of id.",
+    "anonymous_id": "A type of id.",
+    "group_id": "A type of id, of group calls.",
+    "properties": "Only where there are any; the name of a page or screen call is `page_name` or `screen_name`.",
+    "traits": "Only where there are any.",
+    "context": "Only where there is one.",
+    "id": "Of an id: the value.",
+}
+
 _SAMPLE = {
     "messageId": "m-1",
     "source": "website",
@@ -186,12 +210,17 @@ _SAMPLE = {
 def page() -> str:
     """The page."""
     missing = sorted((fields_of(status) - set(STATUS)) | (fields_of(explain, rebuilt, history) - set(EXPLAIN)))
-    missing += sorted(fields_of(profiles) - set(PROFILES))
+    missing += sorted((fields_of(profiles) - set(PROFILES)) | (fields_of(profile_events) - set(EVENTS)))
     assert not missing, f"fields without words: {missing}"
     return "".join(
         (
             _HEAD,
-            generated_from("segue.control.status", "segue.control.explain", "segue.control.profiles"),
+            generated_from(
+                "segue.control.status",
+                "segue.control.explain",
+                "segue.control.profiles",
+                "segue.control.profile_events",
+            ),
             _STATUS,
             _fields(STATUS),
             "\n",
@@ -204,6 +233,9 @@ def page() -> str:
             "\n",
             _PROFILES,
             _fields(PROFILES),
+            "\n",
+            _EVENTS,
+            _fields(EVENTS),
         )
     )
 

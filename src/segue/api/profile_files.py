@@ -15,7 +15,11 @@ from typing import TypeVar
 
 from segue.api.limits import ApiLimits
 from segue.api.problem import Problem
+from segue.api.views import Files
+from segue.core.clock import Clock
 from segue.core.errors import Damaged, Unavailable
+from segue.lake.manifest import ManifestReaders
+from segue.log import LogReader
 from segue.state.profile_readers import ProfileReaders
 from segue.state.profiles import ProfileReader
 
@@ -25,15 +29,25 @@ _Found = TypeVar("_Found")
 class ProfileFiles:
     """A reader for each space that was asked about. Used on one event loop."""
 
-    def __init__(self, path_of: Callable[[int], Path], limits: ApiLimits) -> None:
-        """`path_of` gives the file of a space's id."""
+    def __init__(
+        self,
+        path_of: Callable[[int], Path],
+        lake_of: Callable[[int], Path],
+        log: LogReader,
+        clock: Clock,
+        limits: ApiLimits,
+    ) -> None:
+        """`path_of` gives the file of a space's id, `lake_of` the folder of its lake."""
         self._path_of = path_of
+        self._log = log
+        self._clock = clock
         self._limits = limits
         self._readers = ProfileReaders(path_of)
+        self._lakes = ManifestReaders(lake_of)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segue-profiles")
         self._waiting = 0
 
-    async def read(self, space: int, view: Callable[[ProfileReader], _Found]) -> _Found | None:
+    async def read(self, space: int, view: Callable[[Files], _Found]) -> _Found | None:
         """What `view` makes of the space's profiles; None where the worker has written none of them yet.
 
         Raises Problem 503 where too many wait or it takes too long, Damaged, and what `view` raises.
@@ -52,11 +66,13 @@ class ProfileFiles:
 
     def keep(self, spaces: Collection[int]) -> None:
         """Close the files of all other spaces."""
-        self._thread.submit(self._readers.keep, frozenset(spaces))
+        for readers in (self._readers, self._lakes):
+            self._thread.submit(readers.keep, frozenset(spaces))
 
     async def close(self) -> None:
         """Close every file, after the reads under way."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._readers.close)
+        for readers in (self._readers, self._lakes):
+            await asyncio.get_running_loop().run_in_executor(self._thread, readers.close)
         self._thread.shutdown(wait=False)
 
     def _read_one(self, reading: asyncio.Future[_Found | None]) -> None:
@@ -64,12 +80,12 @@ class ProfileFiles:
         if not reading.cancelled():
             reading.exception()  # of one that nobody waits for any more
 
-    def _read(self, space: int, view: Callable[[ProfileReader], _Found]) -> _Found | None:
+    def _read(self, space: int, view: Callable[[Files], _Found]) -> _Found | None:
         reader = self._open(space)
         if reader is None:
             return None
         with reader.snapshot():
-            return view(reader)
+            return view(Files(reader, self._lakes.get(space), self._log, self._clock.now_ms()))
 
     def _open(self, space: int) -> ProfileReader | None:
         try:

@@ -30,13 +30,13 @@ from segue.api.access import Access
 from segue.api.limits import ApiLimits
 from segue.api.problem import Problem
 from segue.api.profile_files import ProfileFiles
-from segue.api.query import Wanted, listing, wanted
-from segue.api.views import VIEWS, Body, View, not_found
+from segue.api.query import Listing, Wanted, listing, wanted
+from segue.api.views import VIEWS, Body, Files, View, not_found
 from segue.collect.rate import RateLimit
 from segue.core.clock import Clock
 from segue.core.errors import Damaged
+from segue.log import LogReader
 from segue.state.control import Control
-from segue.state.profiles import ProfileReader
 
 PREFIX = "/v1/spaces"
 PROFILE = PREFIX + "/{space}/collections/{collection}/profiles/{identifier:identifier}"
@@ -58,13 +58,15 @@ class ProfileApi:
         self,
         path_of: Callable[[int], Path],
         *,
+        lake_of: Callable[[int], Path],
+        log: LogReader,
         clock: Clock,
         lines: FilteringBoundLogger,
         limits: ApiLimits = ApiLimits(),  # frozen
     ) -> None:
-        """`path_of` gives the file of the profiles of a space's id."""
+        """`path_of` gives the file of the profiles of a space's id, `lake_of` the folder of its event history."""
         self._access = Access(Control())
-        self._files = ProfileFiles(path_of, limits)
+        self._files = ProfileFiles(path_of, lake_of, log, clock, limits)
         self._rate = RateLimit(limits.requests_per_second)
         self._clock = clock
         self._lines = lines
@@ -94,7 +96,7 @@ class ProfileApi:
             self._check_rate(space.slug)
             _check_no_body(request)
             profile = wanted(space.slug, path["collection"], path["identifier"])
-            asked = listing(request.query_params.getlist, default=view.default, most=view.most)
+            asked = listing(request.query_params.getlist, default=view.default, most=view.most, timed=view.timed)
             found = await self._files.read(space.id, partial(_read, view, profile, asked))
             if found is None:
                 raise not_found()
@@ -113,8 +115,8 @@ class ProfileApi:
         return await _tell(request, Problem("internal_error", "The profiles of this space cannot be read."))
 
 
-def _read(view: View, profile: Wanted, asked: Any, reader: ProfileReader) -> bytes:
-    return msgspec.json.encode(view.read(reader, profile, asked))
+def _read(view: View, profile: Wanted, asked: Listing, files: Files) -> bytes:
+    return msgspec.json.encode(view.read(files, profile, asked))
 
 
 def _check_no_body(request: Request) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from segue.api.problem import Problem
+from segue.core.clock import from_iso
 from segue.core.profile import Collection, ExternalId
 
 _SEGMENT_ID = re.compile(r"(?:use|grp)_[0-9A-Za-z]{1,64}")
@@ -30,13 +31,20 @@ class Wanted(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Which part of a list is wanted. `start` is what an earlier answer called `next`, empty for the beginning."""
+    """Which part of a list is wanted. `start` is what an earlier answer called `next`, empty for the beginning.
+
+    `since` and `until` are instants in ms since 1970, of lists of events only.
+    """
 
     limit: int
     start: str = ""
     include: frozenset[str] | None = None
     verbose: bool = False
     trait_class: str | None = None
+    exclude: frozenset[str] = frozenset()
+    since: int | None = None
+    until: int | None = None
+    newest_first: bool = True
 
 
 def wanted(space: str, collection: str, identifier: str) -> Wanted:
@@ -52,19 +60,53 @@ def wanted(space: str, collection: str, identifier: str) -> Wanted:
     raise Problem("validation_error", "The identifier must be `type:value`, such as `user_id:u1`, or a `use_...` id.")
 
 
-def listing(values: Callable[[str], Sequence[str]], *, default: int, most: int) -> Listing:
+def listing(values: Callable[[str], Sequence[str]], *, default: int, most: int, timed: bool = False) -> Listing:
     """What the query says; `values` gives those of one parameter. Raises Problem 400, naming the parameter.
 
-    Where names are included, all of them are wanted unless a limit is given too (PROPOSED).
+    Where names are included, all of them are wanted unless a limit is given too (PROPOSED). `timed` lists have a time
+    and an order.
     """
-    included = frozenset(name for text in values("include") for name in text.split(",") if name)
-    return Listing(
+    included = _names(values("include"))
+    asked = Listing(
         limit=_limit(values("limit"), min(most, max(default, len(included))), most),
         start=_last(values("next")),
         include=included or None,
         verbose=_flag(_last(values("verbose"))),
         trait_class=_class(_last(values("class"))),
     )
+    if not timed:
+        return asked
+    return asked._replace(
+        exclude=_names(values("exclude")),
+        since=_instant("start", _last(values("start"))),
+        until=_instant("end", _last(values("end"))),
+        newest_first=_order(_last(values("sort"))),
+    )
+
+
+def _names(given: Sequence[str]) -> frozenset[str]:
+    return frozenset(name for text in given for name in text.split(",") if name)
+
+
+def _instant(name: str, text: str) -> int | None:
+    """ISO 8601, or ms since 1970 (PROPOSED)."""
+    if not text:
+        return None
+    if text.isascii() and text.isdecimal() and len(text) < 16:
+        return int(text)
+    try:
+        # A `+` that was not escaped has become a blank.
+        return from_iso(text.replace(" ", "+"))
+    except (ValueError, OverflowError):
+        raise Problem(
+            "invalid_request_error", f"The parameter `{name}` must be a time, such as 2026-11-22T10:00:00Z."
+        ) from None
+
+
+def _order(text: str) -> bool:
+    if text not in ("", "asc", "desc"):
+        raise Problem("invalid_request_error", "The parameter `sort` must be `asc` or `desc`.")
+    return text != "asc"
 
 
 def _limit(given: Sequence[str], default: int, most: int) -> int:

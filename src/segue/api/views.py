@@ -1,4 +1,4 @@
-"""What is answered of a profile: its traits, its ids, when it came to be, and whom it is linked with.
+"""What is answered of a profile: its traits, its ids, its events, when it came to be, and whom it is linked with.
 
 Pages are cut by key, not by place: what comes to a profile between two pages moves nothing from one to the other.
 
@@ -18,11 +18,17 @@ from msgspec import Raw
 
 from segue.api.problem import Problem
 from segue.api.query import Listing, Wanted
+from segue.control.profile_events import numbers_of, profile_events
 from segue.core.clock import iso
 from segue.core.profile import Collection, ExternalId, LinkedId, Profile, Trait
+from segue.lake.manifest import ManifestReader
+from segue.lake.reader import END_OF_TIME, LakeEvent, Order, Wish
+from segue.log import LogReader
 from segue.state.profiles import ProfileReader
 
 PAGE_BYTES_MOST = 512 * 1024
+EVENTS_KEPT_MS = 14 * 86_400_000
+"""How far back the events go that are answered. Source: Segment, Profile API, "Routes"."""
 LINK_IDS_MOST = 100
 """The most external ids shown of each linked profile; the rest are on its own page (PROPOSED)."""
 
@@ -31,17 +37,27 @@ _Entry = TypeVar("_Entry")
 Body = dict[str, object]
 
 
+class Files(NamedTuple):
+    """What one request may read, of one moment. Without a `lake` the whole history is in the log."""
+
+    profiles: ProfileReader
+    lake: ManifestReader | None
+    log: LogReader
+    now_ms: int
+
+
 class View(NamedTuple):
     """One route of a profile: how it is read, and how many entries a page has by default and at most."""
 
-    read: Callable[[ProfileReader, Wanted, Listing], Body]
+    read: Callable[[Files, Wanted, Listing], Body]
     default: int
     most: int
+    timed: bool = False
 
 
-def traits(reader: ProfileReader, wanted: Wanted, listing: Listing) -> Body:
+def traits(files: Files, wanted: Wanted, listing: Listing) -> Body:
     """Traits by name. One that was set to null is there, as null."""
-    profile = _find(reader, wanted)
+    profile = _find(files.profiles, wanted)
     names = sorted(profile.traits if listing.include is None else listing.include & profile.traits.keys())
     if listing.trait_class is not None:
         names = []  # what sources send is neither an audience nor computed
@@ -55,9 +71,9 @@ def traits(reader: ProfileReader, wanted: Wanted, listing: Listing) -> Body:
     }
 
 
-def external_ids(reader: ProfileReader, wanted: Wanted, listing: Listing) -> Body:
+def external_ids(files: Files, wanted: Wanted, listing: Listing) -> Body:
     """External ids by type and value."""
-    profile = _find(reader, wanted)
+    profile = _find(files.profiles, wanted)
     ids = _sorted_ids(profile, listing.include)
     ids = ids[bisect_left(ids, listing.start, key=_key) :]
     page = _page(
@@ -69,9 +85,9 @@ def external_ids(reader: ProfileReader, wanted: Wanted, listing: Listing) -> Bod
     return {"data": page, "cursor": _cursor(wanted, profile, "external_ids", following, listing.limit)}
 
 
-def metadata(reader: ProfileReader, wanted: Wanted, _listing: Listing) -> Body:
+def metadata(files: Files, wanted: Wanted, _listing: Listing) -> Body:
     """The first and the last event of the profile, and when they were received. A profile does not expire."""
-    profile = _find(reader, wanted)
+    profile = _find(files.profiles, wanted)
     first, last = profile.first, profile.last
     shown = {
         "created_at": iso(first.received_at),
@@ -85,10 +101,10 @@ def metadata(reader: ProfileReader, wanted: Wanted, _listing: Listing) -> Body:
     return {"metadata": shown}
 
 
-def links(reader: ProfileReader, wanted: Wanted, listing: Listing) -> Body:
+def links(files: Files, wanted: Wanted, listing: Listing) -> Body:
     """The accounts of a user or the users of an account, the oldest profile first."""
-    profile = _find(reader, wanted)
-    after, number = _after(listing.start), profile.number
+    profile = _find(files.profiles, wanted)
+    after, number, reader = _after(listing.start), profile.number, files.profiles
     if profile.collection == "users":
         found = [link.account for link in reader.accounts_of(number, after=after, limit=listing.limit + 1)]
     else:
@@ -99,11 +115,31 @@ def links(reader: ProfileReader, wanted: Wanted, listing: Listing) -> Body:
     return {"data": page, "cursor": _cursor(wanted, profile, "links", following, listing.limit)}
 
 
+def events(files: Files, wanted: Wanted, listing: Listing) -> Body:
+    """Track calls of the last 14 days by when they happened, the newest first unless asked otherwise."""
+    profile = _find(files.profiles, wanted)
+    wish = Wish(
+        profiles=numbers_of(profile),
+        start=max(files.now_ms - EVENTS_KEPT_MS, listing.since or 0),
+        end=END_OF_TIME if listing.until is None else listing.until,
+        include=listing.include,
+        exclude=listing.exclude,
+        newest_first=listing.newest_first,
+        after=_order_of(listing.start),
+        limit=listing.limit + 1,
+    )
+    found = profile_events(files.profiles, files.lake, files.log, wish)
+    page = _page(found, listing.limit, lambda event: _encode(_shown_event(event)))
+    following = _following(found[len(page) - 1].order) if len(page) < len(found) else ""
+    return {"data": page, "cursor": _cursor(wanted, profile, "events", following, listing.limit)}
+
+
 VIEWS: dict[str, View] = {
     "traits": View(traits, default=10, most=200),
     "external_ids": View(external_ids, default=25, most=100),
     "metadata": View(metadata, default=1, most=100),
     "links": View(links, default=10, most=20),
+    "events": View(events, default=10, most=100, timed=True),
 }
 """By the last part of the path."""
 
@@ -180,5 +216,43 @@ def _after(start: str) -> int:
     if not start:
         return 0
     if not (start.isascii() and start.isdecimal() and len(start) < 19):
-        raise Problem("invalid_request_error", "The parameter `next` is not one that this list has given.")
+        raise _not_given()
     return int(start)
+
+
+def _shown_event(event: LakeEvent) -> Body:
+    ids = {"user_id": event.user_id, "anonymous_id": event.anonymous_id}
+    return {
+        "external_ids": [
+            {"collection": "users", "type": type_, "id": id_, "encoding": "none"}
+            for type_, id_ in ids.items()
+            if id_ is not None
+        ],
+        "context": Raw((event.context or "{}").encode()),
+        "type": event.type,
+        "message_id": event.message_id,
+        "source_id": event.source_id,
+        "timestamp": event.timestamp or iso(event.t),
+        "properties": Raw((event.properties or "{}").encode()),
+        "event": event.event,
+        "related": {"users": []},
+    }
+
+
+def _following(order: Order) -> str:
+    """Where the next page begins: behind this event."""
+    return f"{order.t}.{order.received_at}.{order.log_offset}.{order.message_id}"
+
+
+def _order_of(start: str) -> Order | None:
+    if not start:
+        return None
+    *numbers, message_id = start.split(".", 3)
+    if len(numbers) != 3 or not all(each.isascii() and each.isdecimal() and len(each) < 19 for each in numbers):
+        raise _not_given()
+    t, received_at, offset = map(int, numbers)
+    return Order(t, received_at, message_id, offset)
+
+
+def _not_given() -> Problem:
+    return Problem("invalid_request_error", "The parameter `next` is not one that this list has given.")

@@ -1,4 +1,4 @@
-"""Commands about the profiles of a space: `profiles get`, `profiles explain`, `profiles token`.
+"""Commands about the profiles of a space: `profiles get`, `profiles events`, `profiles explain`, `profiles token`.
 
 Rule: a profile is only read, from a running instance as from one that is stopped; a token is shown once, when it is
 made.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -17,8 +17,17 @@ from segue.cli.group import data_option, instance_of, open_control, segue, setti
 
 if TYPE_CHECKING:
     from segue.core.profile import Profile
+    from segue.lake.manifest import ManifestReader
+    from segue.log import LogReader
     from segue.state.profiles import ProfileReader
     from segue.wiring.instance import Instance
+
+
+class _Files(NamedTuple):
+    profiles: ProfileReader
+    lake: ManifestReader | None
+    log: LogReader
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,9 +59,55 @@ def get_profile(profile: str, space: str | None, as_json: bool, data: str | None
     from segue.control.profiles import shown
     from segue.wiring.profile_texts import profile_lines
 
-    with _found(profile, space, data) as (reader, row):
-        found = shown(reader, row)
+    with _found(profile, space, data) as (files, row):
+        found = shown(files.profiles, row)
     click.echo(msgspec.json.encode(found) if as_json else "\n".join(profile_lines(found)))
+
+
+@profiles.command("events")
+@click.argument("profile")
+@click.option("--event", "names", multiple=True, metavar="NAME", help="Only events of this name; may be repeated.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@click.option("--oldest-first", is_flag=True, help="Begin with the oldest event.")
+@space_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@data_option
+def list_events(
+    profile: str,
+    names: tuple[str, ...],
+    limit: int,
+    oldest_first: bool,
+    space: str | None,
+    as_json: bool,
+    data: str | None,
+) -> None:
+    """Show what a user has done, the newest first.
+
+    PROFILE is an id with its type, as in user_id:u1, or a persistent id (use_...). Page and screen calls are the events
+    "Page Viewed" and "Screen Viewed".
+    """
+    import msgspec
+
+    from segue.control.profile_events import numbers_of, profile_events, shown_event
+    from segue.core.event import CALL_TYPES
+    from segue.lake.reader import Wish
+    from segue.wiring.profile_texts import event_lines
+
+    with _found(profile, space, data) as (files, row):
+        wish = Wish(
+            profiles=numbers_of(row),
+            types=CALL_TYPES,
+            include=names or None,
+            newest_first=not oldest_first,
+            limit=limit + 1,
+        )
+        events = profile_events(files.profiles, files.lake, files.log, wish)
+    found = {
+        "profile": row.segment_id,
+        "events": [shown_event(event) for event in events[:limit]],
+        "more": len(events) > limit,
+    }
+    click.echo(msgspec.json.encode(found) if as_json else "\n".join(event_lines(found)))
 
 
 @profiles.command("explain")
@@ -70,8 +125,8 @@ def explain_profile(profile: str, space: str | None, as_json: bool, data: str | 
     from segue.control.profiles import explained
     from segue.wiring.profile_texts import explained_lines
 
-    with _found(profile, space, data) as (reader, row):
-        found = explained(reader, row)
+    with _found(profile, space, data) as (files, row):
+        found = explained(files.profiles, row)
     click.echo(msgspec.json.encode(found) if as_json else "\n".join(explained_lines(found)))
 
 
@@ -153,11 +208,13 @@ def _existing(data: str | None) -> Instance:
 
 
 @contextmanager
-def _found(name: str, space: str | None, data: str | None) -> Iterator[tuple[ProfileReader, Profile]]:
-    """The profile of this name and a reader of its space, at one moment."""
+def _found(name: str, space: str | None, data: str | None) -> Iterator[tuple[_Files, Profile]]:
+    """The profile of this name and the files of its space, at one moment."""
     from segue.control.profiles import named_profile
     from segue.control.spaces import find_space
     from segue.core.errors import Invalid
+    from segue.lake.manifest import ManifestReaders
+    from segue.log.sqlite_reader import SQLiteLogReader
     from segue.state.profiles import ProfileReader
 
     instance = _existing(data)
@@ -166,5 +223,11 @@ def _found(name: str, space: str | None, data: str | None) -> Iterator[tuple[Pro
     path = instance.profiles(row.id)
     if not path.exists():
         raise Invalid(f"the space {row.slug!r} has no profiles yet: no server has resolved its events", field="--space")
-    with closing(ProfileReader(path)) as reader, reader.snapshot():
-        yield reader, named_profile(reader, name, row.identity)
+    with (
+        closing(SQLiteLogReader(instance.log)) as log,
+        closing(ManifestReaders(instance.lake)) as lakes,
+        closing(ProfileReader(path)) as reader,
+        reader.snapshot(),
+    ):
+        found = named_profile(reader, name, row.identity)
+        yield _Files(reader, lakes.get(row.id), log), found

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
+from structlog.typing import FilteringBoundLogger
 
 from segue import __version__
 from segue.api.profiles import PREFIX, ProfileApi
@@ -33,6 +34,7 @@ from segue.core.errors import SegueError
 from segue.lake.manifest import ManifestReaders
 from segue.log import Ends
 from segue.log.sqlite import SQLiteLogWriter
+from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import Settings, read_settings
 from segue.state.control import Control, ControlStore
 from segue.state.deliveries import DeliveryWriter
@@ -114,6 +116,12 @@ class CollectorParts:
         self.secrets = Secrets.open(self.instance.folder, settings.secret_key or "")
         self.applied = apply_workspace(options, self.control, self.secrets, self.log.ends)
         self.views = stack.enter_context(open_views(self.instance, clock))
+        self._newer = stack.enter_context(closing(SQLiteLogReader(self.instance.log)))
+
+    def profile_api(self, lines: FilteringBoundLogger) -> ProfileApi:
+        """The Profile API, with a reader of the log that nobody else waits for."""
+        instance = self.instance
+        return ProfileApi(instance.profiles, lake_of=instance.lake, log=self._newer, clock=self.clock, lines=lines)
 
     async def test(self, slug: str) -> dict[str, Any]:
         """One call to a destination, as the worker would make it."""
@@ -155,7 +163,7 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             clock=clock,
             lines=child.log,
         )
-        profiles = ProfileApi(parts.instance.profiles, clock=clock, lines=child.log)
+        profiles = parts.profile_api(child.log)
         control = parts.control.snapshot()
         profiles.use(control)
         app = Collector(

@@ -14,6 +14,7 @@ import msgspec
 from segue.control.units import counted
 from segue.wiring.texts import table
 
+PROPERTIES_SHOWN = 60
 CAPS = {"ids": "a profile has at most 1,000 ids", "merges": "a profile absorbs at most 100 others"}
 """Why an id was kept off, where it was no limit of a type."""
 
@@ -39,6 +40,16 @@ def profile_lines(found: dict[str, Any]) -> list[str]:
     if "traits_left_out" in found:
         lines.append(f"{counted(found['traits_left_out'], 'trait')} left out: a profile has 1,000 at most")
     return lines
+
+
+def event_lines(found: dict[str, Any]) -> list[str]:
+    """What a user has done, of the object of `profiles events --json`."""
+    rows = [
+        (each["at"], _plain(each["event"] or each["type"]), each["source"], each["message_id"], _properties(each))
+        for each in found["events"]
+    ]
+    lines = [found["profile"], "", *table(("AT", "EVENT", "SOURCE", "MESSAGE ID", "PROPERTIES"), rows)]
+    return [*lines, "and more; --limit shows them"] if found["more"] else lines
 
 
 def explained_lines(found: dict[str, Any]) -> list[str]:
@@ -99,3 +110,10 @@ def _ids(each: dict[str, Any]) -> str:
 def _plain(text: str) -> str:
     """The text; quoted where it holds what a terminal would obey rather than show."""
     return text if text.isprintable() else json.dumps(text)
+
+
+def _properties(event: dict[str, Any]) -> str:
+    """As much of them as fits on a line."""
+    given = event.get("properties", event.get("traits"))
+    text = "" if given is None else _plain(msgspec.json.encode(given).decode())
+    return text if len(text) <= PROPERTIES_SHOWN else text[: PROPERTIES_SHOWN - 3] + "..."
