@@ -16,11 +16,13 @@ import pytest
 import yaml
 
 from segue.core.profile import DEFAULT_RULES
+from segue.lake.manifest import ManifestReader
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.log.tail import Tail
 from segue.resolve.resolver import Resolver
 from segue.state.profiles import ProfileReader, ProfileWriter
 from segue.wiring.instance import Instance as Folder
+from tests.lake.rig import read
 
 from .events import Event, message_id
 from .running import Instance
@@ -72,6 +74,18 @@ def stored(path: Path) -> dict[str, list[Any]]:
         return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in TABLES}
 
 
+def events_of(lake: Path) -> list[tuple[Any, ...]]:
+    """All that the files hold that the manifest of a lake names: offset, profile, account, messageId."""
+    with closing(ManifestReader(lake / "lake.db")) as manifest:
+        return read(lake, manifest.files()[1], ("log_offset", "profile", "account", "message_id"))
+
+
+def applied_in_one_pass(path: Path) -> list[tuple[Any, ...]]:
+    """What a space keeps for a lake that has not begun, in the same form but for the messageId."""
+    with closing(ProfileReader(path)) as profiles, profiles.snapshot():
+        return [(each.offset, each.profile or None, each.account or None) for each in profiles.placed(0)]
+
+
 def strike(instance: Instance, luck: random.Random) -> None:
     """One kill, of the worker or of all."""
     if luck.random() < 0.5:
@@ -83,7 +97,7 @@ def strike(instance: Instance, luck: random.Random) -> None:
 
 @pytest.mark.timeout(60 + 40 * ROUNDS)
 def test_kills_leave_the_profiles_that_one_pass_over_the_log_gives(make, tmp_path):
-    instance, luck = make(workspace=WORKSPACE), random.Random(SEED)
+    instance, luck = make(workspace=WORKSPACE, SEGUE_LAKE_FLUSH="1ms"), random.Random(SEED)
     instance.start()
     for _ in range(ROUNDS // 2):
         for _ in range(luck.randint(1, 8)):
@@ -92,12 +106,16 @@ def test_kills_leave_the_profiles_that_one_pass_over_the_log_gives(make, tmp_pat
     instance.send(*(event(luck) for _ in range(50)), key="website-key")
 
     def is_settled() -> bool:
-        return {stage["name"]: stage["lag"] for stage in instance.status()["stages"]}["compute"] == 0
+        return not any(stage["lag"] for stage in instance.status()["stages"])
 
-    until(is_settled, "the space has read all")
+    until(is_settled, "the space and its lake have all")
     folder = Folder(instance.data)
     found = stored(folder.profiles(1))
     assert found == in_one_pass(folder.log, tmp_path / "again.db")
+    held = events_of(folder.lake(1))
+    assert [row[:3] for row in held] == applied_in_one_pass(tmp_path / "again.db")
+    with closing(SQLiteLogReader(folder.log)) as log:
+        assert [row[3] for row in held] == [record.message_id for record in log.get(row[0] for row in held)]
     assert {row[2] for row in found["change"]} == {"created", "linked", "merged"}
     assert found["demotion"]
     assert found["link"]
@@ -124,16 +142,18 @@ def test_a_space_that_is_defined_while_it_runs_knows_whom_it_heard_of_within_a_s
     until(lambda: not path.exists(), "what the space left is removed")
 
 
-def test_a_backup_holds_the_profiles(make, tmp_path):
-    instance = make(workspace=WORKSPACE)
+def test_a_backup_holds_the_profiles_and_their_events(make, tmp_path):
+    instance = make(workspace=WORKSPACE, SEGUE_LAKE_FLUSH="1ms")
     instance.start()
     instance.send(*(event(random.Random(number)) for number in range(100)), key="website-key")
     path = Folder(instance.data).profiles(1)
     until(lambda: path.exists() and stored(path)["profile"], "profiles are written")
-    until(lambda: instance.status()["stages"][-1]["lag"] == 0, "all are written")
-    expected = stored(path)
+    until(lambda: not any(stage["lag"] for stage in instance.status()["stages"]), "all are written")
+    expected, events = stored(path), events_of(Folder(instance.data).lake(1))
     instance.cli("backup", str(tmp_path / "backup"))
     assert instance.terminate() == 0
     restored = make()
     restored.cli("restore", str(tmp_path / "backup"))
     assert stored(Folder(restored.data).profiles(1)) == expected
+    assert events_of(Folder(restored.data).lake(1)) == events
+    assert events

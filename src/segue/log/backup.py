@@ -38,7 +38,7 @@ def copy_log(source: Path, target: Path) -> None:
                 continue
             copied.append(first)
         for start, end in list_indexes(source) if firsts else ():
-            _unless_gone(_link_or_copy, index_path(source, start, end), index_path(target, start, end))
+            _unless_gone(link_or_copy, index_path(source, start, end), index_path(target, start, end))
         sync_folder(target)
     except OSError as error:
         raise Unavailable(f"the event log could not be copied to {target}: {error}") from error
@@ -49,7 +49,7 @@ def _copy_segment(source: Path, target: Path, first: int, *, newest: bool) -> No
     connection, sealed = open_to_read(path, newest=newest)
     try:
         if sealed:
-            _link_or_copy(path, copy)
+            link_or_copy(path, copy)
             return
         with named_errors(path):
             written = connect(copy, "mode=rwc")
@@ -62,7 +62,7 @@ def _copy_segment(source: Path, target: Path, first: int, *, newest: bool) -> No
         connection.close()
 
 
-def _link_or_copy(path: Path, copy: Path) -> None:
+def link_or_copy(path: Path, copy: Path) -> None:
     """A second name for a file that never changes; across file systems, its content."""
     try:
         os.link(path, copy)

@@ -1,7 +1,8 @@
 """Backup and restore: a consistent copy of an instance, made while it runs.
 
 Rule: the state is copied before the log, so that in the copy no cursor stands beyond the log's end; what happened
-between the two is delivered again by the restored instance, with the same messageIds.
+between the two is delivered again by the restored instance, with the same messageIds. Profiles are copied before the
+lake, which then lacks nothing that they no longer keep for it; what it has beyond them they will find again.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from contextlib import closing
 from pathlib import Path
 
 from segue.core.errors import Invalid, Unavailable
+from segue.lake.manifest import MANIFEST
+from segue.log.backup import link_or_copy
 from segue.wiring.instance import BACKUP_MARK, Instance
 from segue.wiring.views import Views
 
 DATABASES = ("state.db", "control.db", "quarantine.db")
+LAKE_TRIES = 10
 
 
 def back_up(views: Views, folder: Path) -> int:
@@ -33,9 +37,12 @@ def back_up(views: Views, folder: Path) -> int:
             copy = folder / path.relative_to(source.folder)
             copy.parent.mkdir(mode=0o700, parents=True)
             _copy_database(path, copy)
+        for path in sorted(source.spaces.glob(f"*/*/{MANIFEST}")):
+            _copy_lake(path.parent, folder / path.parent.relative_to(source.folder))
         end = views.log.backup_to(folder / "log").offset
-        if source.secret_key.exists():
-            shutil.copy2(source.secret_key, folder / source.secret_key.name)
+        for path in (source.secret_key, source.last):
+            if path.exists():
+                shutil.copy2(path, folder / path.name)
         done = folder / BACKUP_MARK
         done.write_text(f'{{"end": {end}}}\n')
         _sync(done)
@@ -58,7 +65,7 @@ def bring_back(folder: Path, instance: Instance) -> None:
         shutil.copytree(folder / "log", instance.log)
         if (folder / instance.spaces.name).exists():
             shutil.copytree(folder / instance.spaces.name, instance.spaces)
-        for name in (*DATABASES[:1], *DATABASES[2:], instance.secret_key.name):
+        for name in (*DATABASES[:1], *DATABASES[2:], instance.secret_key.name, instance.last.name):
             if (folder / name).exists():
                 shutil.copy2(folder / name, instance.folder / name)
         # Last, for its presence says that there is an instance.
@@ -85,6 +92,24 @@ def _copy_database(source: Path, target: Path) -> None:
         reading.backup(writing)
     target.chmod(0o600)
     _sync(target)
+
+
+def _copy_lake(source: Path, target: Path) -> None:
+    """A lake as of one moment. Its files never change; one that is replaced meanwhile makes it begin anew."""
+    target.mkdir(mode=0o700, parents=True)
+    for _ in range(LAKE_TRIES):
+        _copy_database(source / MANIFEST, target / MANIFEST)
+        with closing(sqlite3.connect(target / MANIFEST)) as manifest:
+            paths = [path for (path,) in manifest.execute("SELECT path FROM file")]
+        try:
+            for path in paths:
+                if not (target / path).exists():
+                    (target / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    link_or_copy(source / path, target / path)
+        except FileNotFoundError:
+            continue
+        return
+    raise Unavailable(f"the files of {source} change faster than they can be copied")
 
 
 def _sync(path: Path) -> None:

@@ -23,6 +23,9 @@ from segue.wiring.instance import Instance
 from segue.wiring.lake_stage import FLUSH_MS, LakeStage
 from segue.wiring.space_stage import SpaceStage
 
+REMOVE_S = 30.0
+"""How long a space that is deleted may take to end; what its threads write meanwhile could not be removed."""
+
 
 class _Running:
     """One space at work: what is open, and the loop that drives it."""
@@ -132,7 +135,7 @@ class Spaces:
 
     async def _removed(self, number: int, running: _Running | None) -> None:
         if running is not None:
-            await running.close(0.0)
+            await running.close(REMOVE_S)
         folder = self._instance.profiles(number).parent
         try:
             await asyncio.to_thread(shutil.rmtree, folder)
