@@ -161,9 +161,10 @@ def test_a_destination_that_is_off_is_in_no_trouble_though_it_failed_before(inst
 
 @pytest.fixture
 def stopped(instance: Instance, tmp_path: Path) -> Path:
-    """A data folder of which nothing runs."""
+    """A data folder of which nothing runs, and which does not know where anything ran."""
     succeeded("backup", tmp_path / "copy", "--data", instance.data)
     succeeded("restore", tmp_path / "copy", "--data", tmp_path / "data")
+    (tmp_path / "data" / "address.json").unlink()
     return tmp_path / "data"
 
 

@@ -30,6 +30,17 @@ def test_events_wait_for_sandboxes_that_do_not_run_and_reach_them_when_they_do(m
     assert {slug: entry["delivered"] for slug, entry in instance.settled().items()} == dict.fromkeys(SLUGS, 2)
 
 
+def test_a_restored_instance_knows_the_sandboxes_of_the_original(make):
+    instance, other = make().start(), make()
+    folder = instance.folder / "copy"
+    instance.cli("backup", str(folder))
+    assert instance.terminate() == 0
+    start = f"--port {instance.port} --sandbox-port {instance.sandbox_port} --data {other.data}"
+    assert start in other.cli("restore", str(folder))
+    other.start(arguments=["up", "--data", str(other.data), "--port", str(other.port)])
+    until(lambda: "--sandbox-port" in other.destination("plotline").get("stall", ""), "it waits for the sandboxes")
+
+
 def test_sandboxes_on_another_port_are_not_those_that_are_missed(make):
     instance = make().start()
     restarted(instance, "--sandbox-port", "0")

@@ -155,11 +155,10 @@ def restore(folder: Path, data: str | None) -> None:
     The data folder must not hold one yet.
     """
     from segue.wiring.copies import bring_back
-    from segue.wiring.hints import pasteable
 
     instance = instance_of(settings_of(data))
     bring_back(folder, instance)
-    click.echo(f"Restored to {instance.folder}. Start it:  {pasteable('up', folder=instance.folder)}")
+    click.echo(f"Restored to {instance.folder}. Start it:  {instance.start_line()}")
 
 
 def _agreed() -> bool:

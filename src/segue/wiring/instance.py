@@ -62,7 +62,7 @@ class Instance:
         self.spaces = folder / "spaces"
         self.secret_key = folder / "secret.key"
         self.socket = folder / "segue.sock"
-        self._address = folder / "address.json"
+        self.last = folder / "address.json"
         self._locks = folder / "locks"
 
     def profiles(self, space: int) -> Path:
@@ -163,14 +163,14 @@ class Instance:
         known = (*address.known_sandboxes, *(before.known_sandboxes if before is not None else ()))
         url, *former = tuple(dict.fromkeys(known))[:SANDBOXES_KNOWN_MOST] or (None,)
         address = replace(address, sandbox_url=url, former_sandboxes=tuple(former))
-        temporary = self._address.with_suffix(".tmp")
+        temporary = self.last.with_suffix(".tmp")
         temporary.write_bytes(msgspec.json.encode(address))
-        temporary.replace(self._address)
+        temporary.replace(self.last)
 
     def last_address(self) -> Address | None:
         """Where it can be reached, or could when it last ran; None where it never did."""
         try:
-            return msgspec.json.decode(self._address.read_bytes(), type=Address)
+            return msgspec.json.decode(self.last.read_bytes(), type=Address)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
