@@ -107,7 +107,16 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Profile API": {
         "api:PAGE_BYTES_MOST": "Where a page ends early, after one entry at least.",
+        "api:EVENTS_KEPT_MS": "How far back `events` go.",
         "api:LINK_IDS_MOST": "External ids that are shown of a linked profile.",
+    },
+    "Event history": {
+        "wiring:EVENTS_MOST": "Events that are written at once; so many do not wait for `lake.flush`.",
+        "wiring:BYTES_MOST": "The same in bytes.",
+        "lake:ROWS_MOST": "Rows, beyond which files are not made one.",
+        "lake:REPLACED_KEEP_MS": "How long files that were made one stay for their readers.",
+        "lake:FREQUENT_MOST": "Properties of one file that have a column of their own.",
+        "lake:SECONDS_MOST": "How long a page of a profile's events may take to be read, in seconds.",
     },
     "Processes": {
         "wiring:WAIT_FOR_ROLE_S": "How long a start waits for a role that another process holds.",

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -31,6 +32,7 @@ FREQUENT_SHARE = 4
 """A property is frequent that at least one of so many events of a file has, as a short text, number or boolean."""
 SAMPLE_MOST = 1_000
 """Events of a file that are looked at for it."""
+DAY_MS = 86_400_000
 NAME_LENGTH_MOST = 100
 VALUE_BYTES_MOST = 200
 _FOLDER_LENGTH_MOST = 200
@@ -70,9 +72,15 @@ def place_of(entry: Entry) -> Place:
 
 def day_of(received_at: int) -> str:
     """The day of an instant in ms since 1970, in UTC: `2026-11-22`."""
-    return datetime.fromtimestamp(received_at / 1000, UTC).strftime("%Y-%m-%d")
+    return _day(received_at // DAY_MS)
 
 
+@lru_cache(maxsize=64)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * DAY_MS / 1000, UTC).strftime("%Y-%m-%d")
+
+
+@lru_cache(maxsize=1024)
 def folder_of(name: str | None, type_: str) -> str:
     """The folder of an event's name: percent-encoded; a long one cut, with a hash; `@type` without one."""
     if name is None:
@@ -107,12 +115,11 @@ def row_of(entry: Entry, frequent: Sequence[str]) -> tuple[object, ...]:
     """The values of `COLUMNS`, and of the frequent properties after them: canonical JSON, None where there is none."""
     record, event, placed = entry
     fields = event.fields
-    properties = raw_object(fields.properties)
-    named = _named(event)
-    whole = _canonical_object(fields.properties)
-    if named is not None:
-        properties = {**properties, named[0]: named[1]}
-        whole = canonical(_encode(properties))
+    properties = properties_of(event) if frequent or event.type in VIEWED else {}
+    if event.type in VIEWED and event.name is not None:
+        whole: str | None = canonical(_encode(properties))
+    else:
+        whole = _canonical_object(fields.properties)
     row = (
         placed.profile or None,
         placed.account or None,
@@ -138,19 +145,15 @@ def row_of(entry: Entry, frequent: Sequence[str]) -> tuple[object, ...]:
 
 def properties_of(event: Event) -> dict[str, Raw]:
     """The properties as conditions see them: of a page or screen call its name among them."""
-    properties, named = raw_object(event.fields.properties), _named(event)
-    return properties if named is None else {**properties, named[0]: named[1]}
-
-
-def _named(event: Event) -> tuple[str, Raw] | None:
-    if event.type not in VIEWED or event.name is None:
-        return None
-    return VIEWED[event.type][1], Raw(_encode(event.name))
+    properties = raw_object(event.fields.properties)
+    if event.type in VIEWED and event.name is not None:
+        properties[VIEWED[event.type][1]] = Raw(_encode(event.name))
+    return properties
 
 
 def _canonical_object(raw: Raw) -> str | None:
     text = bytes(raw)
-    return canonical(text) if text[:1] == b"{" else None
+    return canonical(text) if text.startswith(b"{") else None
 
 
 def _is_short(name: str, raw: Raw) -> bool:
