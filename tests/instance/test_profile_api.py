@@ -51,6 +51,22 @@ def test_a_space_made_while_it_runs_is_read_by_its_token_until_it_is_revoked(ins
     until(lambda: ask(instance, f"{USER}/traits", token).status_code == 401, "the token is revoked")
 
 
+def test_an_event_is_answered_a_moment_after_it_was_sent(instance: Instance):
+    instance.apply(yaml.safe_dump({**SOURCES, "spaces": [PROD]}))
+    token = yaml.safe_load(instance.cli("profiles", "token", "create", "events", "--space", "prod", "--json"))["token"]
+    for n in range(3):
+        sent = {"type": "track", "userId": "u2", "event": "Order Completed", "properties": {"n": n}}
+        instance.send(sent, key="web-key")
+
+        def answered() -> list[int]:
+            found = ask(instance, "prod/collections/users/profiles/user_id:u2/events", token).json().get("data", [])
+            return [event["properties"]["n"] for event in found]
+
+        until(lambda: answered()[:1] == [n], "the newest is answered first")  # noqa: B023 - within the turn
+    listed = yaml.safe_load(instance.cli("profiles", "events", "user_id:u2", "--json"))
+    assert [event["properties"]["n"] for event in listed["events"]] == [2, 1, 0]
+
+
 def test_a_space_that_was_deleted_and_made_again_knows_nothing_of_the_former_token(instance: Instance):
     instance.apply(yaml.safe_dump({**SOURCES, "spaces": [PROD]}))
     former = yaml.safe_load(instance.cli("profiles", "token", "create", "former", "--json"))["token"]

@@ -35,7 +35,7 @@ BYTES_MOST = 8_000_000
 """And not more than so many bytes of them, which are in memory together."""
 RECORDS_AT_ONCE = 256
 AGAIN_S = 10.0
-BREATH_S = 0.0005
+BREATH_S = 0.0002
 
 
 class _Ended(Exception):  # noqa: N818 - no error
