@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from segue.lake import reader as reading
 from segue.lake.manifest import ManifestReader
 from segue.lake.reader import Order, Wish, event_of, events_of
+from segue.lake.rows import PLACES_MOST
 from tests.resolve.events import START_MS
 
 from .rig import DAY_MS, Rig, applied
@@ -81,6 +82,21 @@ def test_a_reader_of_the_manifest_of_before_still_finds_its_files(lake: Rig, mon
         assert lake.writer.compact(START_MS, lambda: None)
         monkeypatch.setattr(manifest, "files", lambda: before)
         assert len(events_of(manifest, Wish(profiles=(1,)))[1]) == 8
+
+
+def test_rare_names_beyond_the_bound_share_a_file_and_are_found(lake: Rig):
+    names = [f"E{n}" for n in range(PLACES_MOST + 20)]
+    lake.write(*(applied(n, event=name) for n, name in enumerate(["E7", *names])), applied(500, "identify"))
+    files = lake.files()
+    assert len(files) <= PLACES_MOST
+    assert {file.event for file in files if file.rows > 1} == {"E7", None}
+    assert len(lake.offsets()) == len(names) + 2
+    with closing(ManifestReader(lake.folder / "lake.db")) as manifest:
+        for name in ("E7", *names[-3:]):
+            found = events_of(manifest, Wish(profiles=(1,), include=(name,), limit=9))[1]
+            assert {event.event for event in found} == {name}
+        assert len(events_of(manifest, Wish(profiles=(1,), limit=500))[1]) == len(names) + 1
+        assert len(events_of(manifest, Wish(profiles=(1,), types=("identify",)))[1]) == 1
 
 
 def test_two_sources_may_use_one_message_id_at_one_instant(lake: Rig):

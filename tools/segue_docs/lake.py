@@ -54,10 +54,10 @@ double.
 ## Files
 
 `events/NAME/DAY/FIRST-LAST.parquet`: NAME is the event's, percent-encoded (`Order%20Completed`; a long one is
-cut and ends in a hash; `@identify`, `@group`, `@track` where there is none), DAY the day of receipt in UTC,
-FIRST and LAST bound its offsets in the log. Compressed with zstd, sorted by {code(SORTED_BY)}. Each event that
-the space has applied is in it once: not those that reached no profile, and none twice, whatever is sent,
-replayed or restarted.
+cut and ends in a hash; `@identify`, `@group`, `@track` where there is none; `@other` where names are too many
+for a file each), DAY the day of receipt in UTC, FIRST and LAST bound its offsets in the log. Compressed with
+zstd, sorted by {code(SORTED_BY)}. Each event that the space has applied is in it once: not those that reached
+no profile, and none twice, whatever is sent, replayed or restarted.
 
 A file is written when events have waited for `lake.flush` ([setting](settings.md), a minute) or 10,000 wait;
 Segue's own reading does not wait for that. Small files of one event and day are made one, again and again;

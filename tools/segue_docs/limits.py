@@ -113,6 +113,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Event history": {
         "wiring:EVENTS_MOST": "Events that are written at once; so many do not wait for `lake.flush`.",
         "wiring:BYTES_MOST": "The same in bytes.",
+        "lake:PLACES_MOST": "Files of one such write; where there are more names and days, the rarest share a file.",
         "lake:ROWS_MOST": "Rows, beyond which files are not made one.",
         "lake:REPLACED_KEEP_MS": "How long files that were made one stay for their readers.",
         "lake:FREQUENT_MOST": "Properties of one file that have a column of their own.",

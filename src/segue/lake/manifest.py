@@ -101,6 +101,10 @@ class Manifest:
         rows = self._rows(f"{SELECT_FILES} WHERE folder = ? AND day = ? ORDER BY first", (folder, day))
         return [_file(row) for row in rows]
 
+    def places(self) -> set[tuple[str, str]]:
+        """The folders and days that have more files than one."""
+        return set(self._rows("SELECT folder, day FROM file GROUP BY folder, day HAVING count(*) > 1"))
+
     def add(self, files: Sequence[LakeFile], position: int, expired: int = 0) -> None:
         """The lake goes up to `position` with these files, which are durable. Raises Unavailable, Damaged."""
         with sqlite_errors(self._path), transaction(self._connection):

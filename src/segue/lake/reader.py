@@ -15,7 +15,7 @@ from segue.lake.columns import NAMES, quoted
 from segue.lake.engine import engine
 from segue.lake.files import source_of
 from segue.lake.manifest import LakeFile, ManifestReader, Position
-from segue.lake.rows import Entry, row_of
+from segue.lake.rows import OTHER, Entry, row_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -163,7 +163,7 @@ def _query(folder: Path, files: Sequence[LakeFile], wish: Wish) -> tuple[str, li
 def _worth_a_look(files: Iterable[LakeFile], wish: Wish) -> list[LakeFile]:
     """Those whose bounds do not rule out that they have one of the events."""
     lowest, highest = min(wish.profiles), max(wish.profiles)
-    kinds = {f"@{type_}" for type_ in wish.types}
+    kinds = {OTHER, *(f"@{type_}" for type_ in wish.types)}
     return [
         file
         for file in files
@@ -172,7 +172,7 @@ def _worth_a_look(files: Iterable[LakeFile], wish: Wish) -> list[LakeFile]:
         and file.profile_last >= lowest
         and file.profile_first <= highest
         and (file.event is not None or file.folder in kinds)
-        and (wish.include is None or file.event in wish.include)
+        and (wish.include is None or file.event in wish.include or file.folder == OTHER)
         and (file.event is None or file.event not in wish.exclude)
         and (wish.after is None or _may_follow(file, wish.after, newest_first=wish.newest_first))
     ]

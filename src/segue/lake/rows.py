@@ -8,7 +8,7 @@ Source: audiences.md 2.1 (canonical form), 1.2 (page and screen calls).
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,6 +26,10 @@ from segue.state.profile_rows import Placed
 VIEWED = {"page": ("Page Viewed", "page_name"), "screen": ("Screen Viewed", "screen_name")}
 """By call type: the event that it is, and the property that its name is."""
 
+OTHER = "@other"
+"""The folder of events whose names are too many for files of their own."""
+PLACES_MOST = 100
+"""The most files of one flush: names are what senders choose, and a file for each of many would fill a disk."""
 FREQUENT_MOST = 16
 """The most properties of a file that have a column."""
 FREQUENT_SHARE = 4
@@ -68,6 +72,22 @@ def place_of(entry: Entry) -> Place:
     """Where the row of this event stands."""
     name = event_name(entry.event)
     return Place(name, folder_of(name, entry.event.type), day_of(entry.record.received_at))
+
+
+def placed_together(entries: Iterable[Entry]) -> dict[Place, list[Entry]]:
+    """The events by their places, in the order given; where there are too many, the rarest share one place a day."""
+    places: dict[Place, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        places[place_of(entry)].append(entry)
+    if len(places) <= PLACES_MOST:
+        return places
+    by_size = sorted(places, key=lambda place: (-len(places[place]), place.folder, place.day))
+    rare: dict[str, list[Entry]] = defaultdict(list)
+    for place in by_size[PLACES_MOST // 2 :]:
+        rare[place.day] += places.pop(place)
+    for day, rows in rare.items():
+        places[Place(None, OTHER, day)] = sorted(rows, key=lambda entry: entry.record.offset)
+    return places
 
 
 def day_of(received_at: int) -> str:

@@ -7,7 +7,6 @@ else lies there is removed when it is opened again.
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from segue.core.errors import Unavailable
 from segue.lake.engine import engine
 from segue.lake.files import EVENTS, Breathe, merge_files, write_rows
 from segue.lake.manifest import LakeFile, Manifest, Position
-from segue.lake.rows import Entry, Place, day_of, place_of
+from segue.lake.rows import Entry, day_of, placed_together
 
 TOGETHER = 8
 """Files of one event and day that follow each other are made one that has so many times the rows of a small one."""
@@ -39,7 +38,7 @@ class LakeWriter:
         try:
             self.position = self._manifest.position()
             self._clean()
-            self._places = {(file.folder, file.day) for file in self._manifest.files()}
+            self._places = self._manifest.places()
         except BaseException:
             self._manifest.close()
             raise
@@ -53,9 +52,7 @@ class LakeWriter:
 
         `expired` of them were lost by the log before. Raises Unavailable, Damaged.
         """
-        places: dict[Place, list[Entry]] = defaultdict(list)
-        for entry in entries:
-            places[place_of(entry)].append(entry)
+        places = placed_together(entries)
         files: list[LakeFile] = []
         if places:
             with engine(self._folder) as connection, _disk(self._folder):
@@ -69,6 +66,7 @@ class LakeWriter:
     def compact(self, now_ms: int, breathe: Breathe) -> bool:
         """Make one file of several somewhere; False where nothing is left to be done. Raises Unavailable, Damaged."""
         for folder, day in sorted(self._places):
+            breathe()
             over = day < day_of(now_ms - DAY_IS_OVER_MS)
             run = files_to_merge(self._manifest.files_at(folder, day), over=over)
             if run:
