@@ -223,3 +223,15 @@ def test_it_can_always_be_probed_within_a_minute(steps: list[tuple[str, int]]) -
         if breaker.state == OPEN:
             assert breaker.probe_at <= now + PROBE_MOST_MS
             assert breaker.may_probe(now + PROBE_MOST_MS)
+
+
+def test_refusals_that_are_kept_do_not_count_beyond_the_bound() -> None:
+    breaker = Breaker()
+    for _ in range(KEY_REFUSALS_TO_OPEN):
+        breaker.key_refused(0, probe=False)
+    breaker.probing("u:1")
+    breaker.refused_unasked(address=True)
+    assert breaker.state == CLOSED
+    assert breaker.keeps_refused_key()
+    breaker.key_refused(0, probe=False)
+    assert (breaker.state, breaker.key_refusals) == (OPEN, KEY_REFUSALS_TO_OPEN)

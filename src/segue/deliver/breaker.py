@@ -61,7 +61,8 @@ class Breaker:
         """A 401 or 403."""
         if self.state == CLOSED:
             self._failures = 0
-            self.key_refusals += 1
+            # One that is kept, after the breaker was closed without a word of the vendor's, is not counted beyond.
+            self.key_refusals = min(self.key_refusals + 1, KEY_REFUSALS_TO_OPEN)
             if self.key_refusals >= KEY_REFUSALS_TO_OPEN:
                 self._open(KEY_REFUSED, now_ms)
         elif probe:
