@@ -1,0 +1,39 @@
+"""Computed traits and audiences: the language of their definitions, and what a definition is true of.
+
+Rule: a definition's value is a function of the events, traits and links known at one position of the log, and of the
+instant asked about; nothing else enters.
+"""
+
+from __future__ import annotations
+
+from segue.compute.cautions import cautions
+from segue.compute.checks import Kind, check
+from segue.compute.comparators import holds, some_related, test_of
+from segue.compute.keys import check_key, key_of
+from segue.compute.mistakes import Mistake, Mistaken
+from segue.compute.parse import parse
+from segue.compute.paths import entries
+from segue.compute.printing import print_definition
+from segue.compute.references import in_order, references
+from segue.compute.tree import Definition, from_json, to_json
+
+__all__ = [
+    "Definition",
+    "Kind",
+    "Mistake",
+    "Mistaken",
+    "cautions",
+    "check",
+    "check_key",
+    "entries",
+    "from_json",
+    "holds",
+    "in_order",
+    "key_of",
+    "parse",
+    "print_definition",
+    "references",
+    "some_related",
+    "test_of",
+    "to_json",
+]
