@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from segue.compute.cautions import cautions
 from segue.compute.checks import Kind, check
-from segue.compute.comparators import holds, some_related, test_of
+from segue.compute.comparators import comparator, holds, some_related
 from segue.compute.keys import check_key, key_of
 from segue.compute.mistakes import Mistake, Mistaken
 from segue.compute.parse import parse
@@ -25,6 +25,7 @@ __all__ = [
     "cautions",
     "check",
     "check_key",
+    "comparator",
     "entries",
     "from_json",
     "holds",
@@ -34,6 +35,5 @@ __all__ = [
     "print_definition",
     "references",
     "some_related",
-    "test_of",
     "to_json",
 ]

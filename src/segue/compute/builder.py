@@ -57,7 +57,7 @@ FILTER_NAMES = {
     "window": "window of time",
     "parent_window": "window after the parent",
 }
-_ESCAPES = {quote: re.compile(rf"\\\\([{quote}\\\\])") for quote in "'\""}
+_ESCAPES = {"'": re.compile(r"\\(['\\])"), '"': re.compile(r'\\(["\\])')}
 
 
 class Filter(NamedTuple):

@@ -20,7 +20,7 @@ from segue.compute.dates import SLIDING, Interval, after, before, read_date
 from segue.compute.tree import Date, Duration, Literal_, Op, Operand
 from segue.compute.values import Value, date_of, is_number, number_of, text_of
 
-Test: TypeAlias = Callable[[Value, int], bool]
+Comparator: TypeAlias = Callable[[Value, int], bool]
 """A comparator with its literals read: whether it is true of one value at an instant, in ms since 1970."""
 
 OF_NO_ENTRY = frozenset({"absent", "omits"})
@@ -76,13 +76,13 @@ def some_related(op: Op, values: Sequence[Value], others: Sequence[Value]) -> bo
     return any(related(op, value, other) for value, other in product(values, others))
 
 
-def holds(op: Op, test: Test, values: Sequence[Value], at_ms: int) -> bool:
+def holds(op: Op, compare: Comparator, values: Sequence[Value], at_ms: int) -> bool:
     """Whether the leaf is true of what its path leads to (`paths.entries`)."""
     quantifier = all if op in OF_NO_ENTRY else any
-    return quantifier(test(value, at_ms) for value in values)
+    return quantifier(compare(value, at_ms) for value in values)
 
 
-def test_of(op: Op, literals: Sequence[Operand]) -> Test:
+def comparator(op: Op, literals: Sequence[Operand]) -> Comparator:
     """The comparator with its literals read once. The literals are those that `checks` lets through."""
     if op in SLIDING:
         return _sliding(op, literals)
@@ -106,13 +106,13 @@ def test_of(op: Op, literals: Sequence[Operand]) -> Test:
             return lambda value, _: ordered(op, value, literal.value)
 
 
-def _some(tests: Sequence[Test]) -> Test:
+def _some(tests: Sequence[Comparator]) -> Comparator:
     if len(tests) == 1:
         return tests[0]
     return lambda value, at_ms: any(test(value, at_ms) for test in tests)
 
 
-def _equality(literal: Literal_) -> Test:
+def _equality(literal: Literal_) -> Comparator:
     """Equality with a literal: one without quotes that is a date is compared as a date, whatever the value's text."""
     if isinstance(literal, Date):
         date = read_date(literal.value)
@@ -123,7 +123,7 @@ def _equality(literal: Literal_) -> Test:
     return lambda value, _: equal(value, wanted)
 
 
-def _textual(op: Op, texts: tuple[str, ...]) -> Test:
+def _textual(op: Op, texts: tuple[str, ...]) -> Comparator:
     def contains(value: Value, _: int) -> bool:
         text = text_of(value)
         return text is not None and any(wanted in text for wanted in texts)
@@ -139,7 +139,7 @@ def _textual(op: Op, texts: tuple[str, ...]) -> Test:
     return {"contains": contains, "starts_with": starts, "ends_with": ends}[op]
 
 
-def _dated(op: Op, literals: Sequence[Operand]) -> Test:
+def _dated(op: Op, literals: Sequence[Operand]) -> Comparator:
     (literal,) = cast(Sequence[Literal_], literals)
     bound = date_of(literal.value)
     compare = before if op == "before_date" else after
@@ -151,7 +151,7 @@ def _dated(op: Op, literals: Sequence[Operand]) -> Test:
     return test
 
 
-def _sliding(op: Op, literals: Sequence[Operand]) -> Test:
+def _sliding(op: Op, literals: Sequence[Operand]) -> Comparator:
     (span,) = cast(Sequence[Duration], literals)
     span_ms = span.ms
     compare = SLIDING[op]

@@ -14,7 +14,7 @@ from segue.core.errors import Invalid
 
 FOUND_CHARACTERS_MOST = 40
 """How much of what was found a message repeats."""
-ALIKE = 0.7
+ALIKE = 0.65
 """How alike two words are at least (difflib's ratio) before one is offered for the other."""
 
 

@@ -124,7 +124,7 @@ def _unexpected(text: str, error: UnexpectedToken, kind: Kind | None) -> Mistake
     ends = error.token.type == "$END"
     found = "" if ends else str(error.token)
     line, column = _end(text) if ends else (error.line, error.column)
-    accepted = {str(name) for name in error.accepts or ()}
+    accepted = _accepted(text, error)
     if {"$END", "SYMBOL"} <= accepted:  # after the value that is all of a trait's definition and half of an audience's
         accepted -= {"$END"} if kind == "audience" else COMPARISONS if kind == "trait" else set()
     expected = phrases(accepted)
@@ -133,6 +133,18 @@ def _unexpected(text: str, error: UnexpectedToken, kind: Kind | None) -> Mistake
     if meant:
         message = f"{message}; did you mean {meant}?"
     return Mistake(message=message, line=line, column=column, found=found, expected=expected, meant=meant)
+
+
+def _accepted(text: str, error: UnexpectedToken) -> set[str]:
+    """The terminals that may stand where the token stands.
+
+    Read again up to there: where the error shows, the parser may have settled already on what the token rules out.
+    """
+    state = parser().parse_interactive(text)
+    for token in state.iter_parse():
+        if error.token.type != "$END" and token.start_pos == error.token.start_pos:
+            break
+    return {str(name) for name in state.accepts()}  # type: ignore[no-untyped-call]
 
 
 def phrases(accepted: set[str]) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ Rule: `from_json(to_json(tree)) == tree`, and two trees that print the same text
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isfinite
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -173,9 +172,11 @@ class Number(Node, frozen=True, tag="number"):
 
     def __post_init__(self) -> None:
         """Hold the number as a reading of a value does."""
-        if not isfinite(self.value):
-            raise ValueError("a number must be finite")
-        force_setattr(self, "value", plain_number(self.value))
+        try:
+            number = plain_number(self.value)
+        except OverflowError:
+            raise ValueError("a number out of range") from None
+        force_setattr(self, "value", number)
 
 
 class Text(Node, frozen=True, tag="text"):

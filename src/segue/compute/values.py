@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import isfinite
 from typing import TypeAlias
 
 from segue.compute.dates import Interval, read_date
@@ -20,24 +21,28 @@ from segue.compute.dates import Interval, read_date
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 """A value of canonical JSON, decoded: integers exact, other numbers as doubles."""
 
-INTEGER_BELOW = 10**38
-"""Integers of up to 38 digits are exact, longer ones are doubles, as in SQL."""
+INTEGER_DIGITS_MOST = 38
+"""Integers of up to so many digits are exact, longer ones are doubles, as in SQL."""
+INTEGER_BELOW = 10**INTEGER_DIGITS_MOST
 WHOLE_BELOW = 1e15
 """Doubles below it that are whole are written as integers."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_INFINITE = float("inf")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def plain_number(value: int | float) -> int | float:
     """The number as canonical JSON holds it: whole doubles as integers, integers beyond 38 digits as doubles.
 
-    Raises OverflowError for an integer that no double holds.
+    Raises OverflowError for an integer that no double holds; neither infinity nor "not a number" is a JSON number.
     """
     if isinstance(value, int):
         return value if abs(value) < INTEGER_BELOW else float(value)
-    return int(value) if abs(value) < WHOLE_BELOW and value == int(value) else value
+    if abs(value) < WHOLE_BELOW:
+        return int(value) if value == int(value) else value
+    if isfinite(value):
+        return value
+    raise OverflowError("a number out of range")
 
 
 def number_text(value: int | float) -> str:
@@ -64,8 +69,7 @@ def number_of(value: Value) -> int | float | None:
         return read_number(value)
     if value is True or value is False or not isinstance(value, int | float):
         return None
-    number = plain_number(value)
-    return None if number in (_INFINITE, -_INFINITE) else number
+    return plain_number(value)
 
 
 def date_of(value: Value) -> Interval | None:
@@ -84,7 +88,7 @@ def read_number(text: str) -> int | float | None:
     if found is None:
         return None
     # The bound comes first: Python refuses to read integers of thousands of digits, and takes its time below that.
-    if found[1] is None and found[2] is None and len(text.lstrip("-")) <= 38:
+    if found[1] is None and found[2] is None and len(text.lstrip("-")) <= INTEGER_DIGITS_MOST:
         return int(text)
     value = float(text)
-    return None if value in (_INFINITE, -_INFINITE) else value
+    return value if isfinite(value) else None
