@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from segue.compute.checks import check
+from segue.compute.mistakes import Mistaken
 from segue.compute.parse import read
-from segue.compute.tree import And, Compare, Duration, Event, Not, Number, Or, Property, Reduce, Text, Trait
+from segue.compute.tree import And, Compare, Condition, Duration, Event, Not, Number, Or, Property, Reduce, Text, Trait
 
 A = Compare(left=Trait(path=("a",)), op="exists")
 X = Event(name="X")
@@ -56,7 +57,6 @@ def said(text: str, kind="audience") -> str:
         ("trait('a').within_last(30 seconds)", "seconds are for .expires_after"),
         ("trait('a').one_of(" + "1," * 1000 + "1)", "1001 values, 1000 is the most"),
         (" OR ".join(["trait('a').exists()"] * 51), "more than 50 conditions"),
-        ("NOT " * 64 + "trait('a').exists()", "nested deeper than 64"),
         ("ANY (trait('a') = 1)", "not supported yet"),
         ("ALL NOT (event('A').count() > 1)", "not supported yet"),
         ("event('A').where(event('B').count() > 1).count() > 1", "(a funnel) is not supported yet"),
@@ -154,3 +154,13 @@ def test_a_tree_whose_text_would_be_too_long_is_refused():
 def test_a_tree_of_too_many_parts_is_refused_before_the_work_is_done():
     tree = Compare(left=Trait(path=("a",)), op="one_of", args=(Number(value=1),) * 20_000)
     assert "more than 10000 parts" in str(check(tree, "audience")[0])
+
+
+def test_a_tree_nested_too_deep_is_refused_as_text_and_as_tree():
+    tree: Condition = A
+    for _ in range(63):
+        tree = Not(item=tree)
+    (mistake,) = check(tree, "audience")
+    assert mistake.message.startswith("nested deeper than 64")
+    with pytest.raises(Mistaken, match="line 1, column 253: nested deeper than 64"):
+        read("NOT " * 63 + "trait('a').exists()")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from segue.compute.mistakes import Mistaken
 from segue.compute.parse import read
 from segue.compute.references import DEPTH_MOST, in_order, references, unknown_audiences
-from segue.compute.tree import Audience
+from segue.compute.tree import Audience, Trait
 
 
 def tree(text: str):
@@ -74,3 +74,7 @@ def test_a_long_chain_is_refused_without_recursion():
 def test_the_order_does_not_depend_on_the_order_given(keys):
     definitions = {"a": Audience(key="d"), "b": Audience(key="a"), "c": Audience(key="x"), "d": Audience(key="c")}
     assert in_order({key: definitions[key] for key in keys}) == in_order(definitions) == ["c", "d", "a", "b"]
+
+
+def test_a_trait_without_a_path_names_nothing():
+    assert references(Trait(path=())).traits == frozenset()

@@ -52,6 +52,7 @@ PARTS_MOST = 10_000
 """The most parts of a tree, literals included: what 16 KiB of text may hold, and no more work than that."""
 DEPTH_MOST = 64
 """How many parts may stand inside each other."""
+TOO_DEEP = f"nested deeper than {DEPTH_MOST}; split the definition, and name its parts with audience('…')"
 EVENTS_MOST = 3
 """How many events may stand inside each other, the outer one included."""
 STRING_CHARACTERS_MOST = 1_000
@@ -85,7 +86,7 @@ def _size(tree: Definition) -> Found:
     leaves = 0
     for number, (path, part, depth) in enumerate(parts(tree), 1):
         if depth > DEPTH_MOST or number > PARTS_MOST:
-            yield path, f"nested deeper than {DEPTH_MOST}" if depth > DEPTH_MOST else f"more than {PARTS_MOST} parts"
+            yield path, TOO_DEEP if depth > DEPTH_MOST else f"more than {PARTS_MOST} parts"
             return
         leaves += isinstance(part, Compare | Audience)
         if leaves > LEAVES_MOST:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from segue.compute.builder import Builder, Place
-from segue.compute.checks import TEXT_BYTES_MOST, Kind, check
+from segue.compute.checks import DEPTH_MOST, TEXT_BYTES_MOST, TOO_DEEP, Kind, check
 from segue.compute.grammar import (
     COMPARISONS,
     KEYWORDS,
@@ -98,7 +98,8 @@ def parse(text: str, kind: Kind, *, audiences: Collection[str] | None = None) ->
 
 
 def read(text: str, kind: Kind | None = None) -> Reading:
-    """What the grammar makes of a text, whether or not it may be used. Raises Mistaken with the first mistake.
+    """What the grammar makes of a text, whether or not it may be used. Raises Mistaken with the first mistake, and
+    where it nests too deep.
 
     `kind` changes no answer, only what an error calls expected.
     """
@@ -116,7 +117,12 @@ def read(text: str, kind: Kind | None = None) -> Reading:
         raise Mistaken([_unreadable(text, error)]) from None
     builder = Builder()
     tree = builder.build(parsed)
-    return Reading(tree, {path: builder.place(part) for path, part, _ in parts(tree)})
+    places = {}
+    for path, part, depth in parts(tree):
+        line, column = places[path] = builder.place(part)
+        if depth > DEPTH_MOST:  # said here, for the paths of all that is deeper would fill the memory
+            raise Mistaken([Mistake(message=TOO_DEEP, path=path, line=line, column=column)])
+    return Reading(tree, places)
 
 
 def _unexpected(text: str, error: UnexpectedToken, kind: Kind | None) -> Mistake:

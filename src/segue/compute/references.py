@@ -32,7 +32,7 @@ def references(tree: Definition) -> References:
     found = [part for _, part, _ in parts(tree)]
     return References(
         audiences=frozenset(part.key for part in found if isinstance(part, Audience)),
-        traits=frozenset(part.path[0] for part in found if isinstance(part, Trait)),
+        traits=frozenset(name for part in found if isinstance(part, Trait) for name in part.path[:1]),
         events=frozenset(part.name for part in found if isinstance(part, Event)),
         sources=frozenset(source for part in found if isinstance(part, Event) for source in part.exclude_sources),
     )
