@@ -227,9 +227,9 @@ def test_55_a_profile_without_an_id_to_be_sent_by_is_no_member():
     event, anonymous = track("OC", T0 - DAY), ExternalId("anonymous_id", "9")
     tree = parse(W30, "audience")
     alone = profile(event, ids=[anonymous])
-    assert not is_member(tree, alone, T0 - 1)  # type: ignore[arg-type]
-    assert is_member(tree, alone, T0 - 1, include_anonymous=True)  # type: ignore[arg-type]
-    assert is_member(tree, profile(event, ids=[ExternalId("user_id", "u1"), anonymous]), T0)  # type: ignore[arg-type]
+    assert not is_member(tree, alone, T0 - 1)
+    assert is_member(tree, alone, T0 - 1, include_anonymous=True)
+    assert is_member(tree, profile(event, ids=[ExternalId("user_id", "u1"), anonymous]), T0)
 
 
 def test_56_a_merged_profile_is_evaluated_over_the_union():
