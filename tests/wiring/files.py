@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from segue.control.secrets import Secrets
 from segue.control.workspace import apply
 from segue.control.workspace_file import parse_workspace
 from segue.core.event import NewRecord
 from segue.log.sqlite import SQLiteLogWriter
+from segue.log.sqlite_reader import SQLiteLogReader
 from segue.state.control import ControlStore
-from segue.state.deliveries import DeliveryWriter, Delta, DestinationState
+from segue.state.deliveries import DeliveryReader, DeliveryWriter, Delta, DestinationState
 from segue.state.quarantine import Quarantine
 from segue.wiring.instance import Instance
 from segue.wiring.views import Views, open_views
+from segue.wiring.worker import Worker
 
 NOW = 1_790_000_000_000  # 2026-09-21T14:13:20Z
 
@@ -84,3 +88,26 @@ class Files:
         """What `segue explain --json` prints, all of it."""
         found = self.views.explain(message_id, self.secrets)
         return msgspec.json.decode(msgspec.json.encode(found), type=list[dict[str, Any]])
+
+
+@asynccontextmanager
+async def working(files: Files) -> AsyncIterator[Worker]:
+    """A worker that has taken up every destination."""
+    with (
+        closing(DeliveryReader(files.instance.state)) as rows,
+        closing(SQLiteLogReader(files.instance.log)) as reader,
+    ):
+        worker = Worker(
+            instance=files.instance,
+            control=files.control,
+            secrets=files.secrets,
+            reader=reader,
+            writer=files.state,
+            rows=rows,
+            network=None,
+            clock=files.clock,
+            log=structlog.get_logger(),
+        )
+        worker.start()
+        yield worker
+        await worker.close(5)

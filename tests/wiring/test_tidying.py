@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
-import structlog
-
 from segue.control.jobs import JobSpec, create_replay
-from segue.log.sqlite_reader import SQLiteLogReader
-from segue.state.deliveries import DeadLetter, DeliveryReader, ReplayState
-from segue.wiring.worker import Worker
+from segue.state.deliveries import DeadLetter, ReplayState
 
-from .files import Files
+from .files import Files, working
 
 PLANHAT = {"slug": "planhat", "kind": "planhat", "settings": {"apiKey": "k"}}
 
 
 async def tidied(files: Files) -> None:
     """A worker looks after the state once."""
-    with (
-        closing(DeliveryReader(files.instance.state)) as rows,
-        closing(SQLiteLogReader(files.instance.log)) as reader,
-    ):
-        worker = Worker(
-            instance=files.instance,
-            control=files.control,
-            secrets=files.secrets,
-            reader=reader,
-            writer=files.state,
-            rows=rows,
-            network=None,
-            clock=files.clock,
-            log=structlog.get_logger(),
-        )
-        worker.start()
+    async with working(files) as worker:
         await worker._tidy()
-        await worker.close(5)
 
 
 def stored(files: Files) -> set[int]:

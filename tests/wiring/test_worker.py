@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
 from typing import Any
 
-import structlog
 from structlog.testing import capture_logs
 
 from segue.control.jobs import JobSpec, create_redrive
-from segue.log.sqlite_reader import SQLiteLogReader
-from segue.state.deliveries import DeliveryReader, Delta, DestinationState
-from segue.wiring.worker import STANDING_MS, Worker
+from segue.state.deliveries import Delta, DestinationState
+from segue.wiring.worker import STANDING_MS
 
-from .files import Files
+from .files import Files, working
 
 PLANHAT = {"slug": "planhat", "kind": "planhat", "settings": {"apiKey": "k"}}
 UNSET = {"slug": "unset", "kind": "planhat", "settings": {"apiKey": "${OF_NOBODY}"}}
-
-
-@asynccontextmanager
-async def working(files: Files) -> AsyncIterator[Worker]:
-    """A worker that has taken up every destination."""
-    with (
-        closing(DeliveryReader(files.instance.state)) as rows,
-        closing(SQLiteLogReader(files.instance.log)) as reader,
-    ):
-        worker = Worker(
-            instance=files.instance,
-            control=files.control,
-            secrets=files.secrets,
-            reader=reader,
-            writer=files.state,
-            rows=rows,
-            network=None,
-            clock=files.clock,
-            log=structlog.get_logger(),
-        )
-        worker.start()
-        yield worker
-        await worker.close(5)
 
 
 def told(lines: list[Any], *events: str) -> list[Any]:

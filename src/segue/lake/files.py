@@ -5,7 +5,6 @@ Rule: a file appears under its name whole and durable, or not at all.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from segue.core.errors import Damaged
 from segue.lake.columns import COLUMNS, NAMES, SORTED_BY, quoted, text_literal
 from segue.lake.manifest import LakeFile
 from segue.lake.rows import Entry, Place, frequent_properties, property_columns, row_of
+from segue.log.segment import sync
 
 if TYPE_CHECKING:
     import duckdb
@@ -109,15 +109,6 @@ def source_of(lake: Path, files: Sequence[LakeFile]) -> str:
     """What stands behind FROM to read these files, at least one."""
     paths = ", ".join(text_literal(str((lake / file.path).absolute())) for file in files)
     return f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
-
-
-def sync(path: Path) -> None:
-    """Make a file or a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _path(folder: str, day: str, first: int, last: int) -> str:

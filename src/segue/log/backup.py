@@ -14,7 +14,7 @@ from pathlib import Path
 
 from segue.core.errors import Invalid, Unavailable
 from segue.log.message_index import index_path, list_indexes
-from segue.log.segment import connect, list_segments, named_errors, open_to_read, segment_path, sync_folder
+from segue.log.segment import connect, list_segments, named_errors, open_to_read, segment_path, sync
 
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 
@@ -39,7 +39,7 @@ def copy_log(source: Path, target: Path) -> None:
             copied.append(first)
         for start, end in list_indexes(source) if firsts else ():
             _unless_gone(link_or_copy, index_path(source, start, end), index_path(target, start, end))
-        sync_folder(target)
+        sync(target)
     except OSError as error:
         raise Unavailable(f"the event log could not be copied to {target}: {error}") from error
 

@@ -20,7 +20,7 @@ from segue.log.message_index import (
     merge_indexes,
     write_index,
 )
-from segue.log.segment import sync_folder
+from segue.log.segment import sync
 
 _GROWTH = 1.5  # neighbours merge unless the older is that much larger: like a binary counter, for uneven sizes
 
@@ -67,7 +67,7 @@ class MessageIndexes:
         index = write_index(
             self._folder, start=start, end=end, newest_ms=newest_ms, entries=entries, count=count, breathe=breathe
         )
-        sync_folder(self._folder)
+        sync(self._folder)
         self._publish(added=index, removed=())
 
     def next_merge(self) -> tuple[MessageIndex, MessageIndex] | None:
@@ -81,7 +81,7 @@ class MessageIndexes:
     def merge(self, left: MessageIndex, right: MessageIndex, breathe: Breathe) -> None:
         """Put one file in the place of two. Raises OSError."""
         merged = merge_indexes(self._folder, left, right, breathe)
-        sync_folder(self._folder)
+        sync(self._folder)
         self._publish(added=merged, removed=(left, right))
 
     def remove(self, index: MessageIndex) -> None:

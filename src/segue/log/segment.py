@@ -50,9 +50,9 @@ def list_segments(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Make what a file holds durable, or of a folder the renames and removals in it."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -113,7 +113,7 @@ def create_segment(folder: Path, first: int, heads: Mapping[str, tuple[int, int]
     finally:
         connection.close()
     unfinished.rename(path)
-    sync_folder(folder)
+    sync(folder)
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:

@@ -37,7 +37,7 @@ from segue.log.segment import (
     remove_with_sidecars,
     seal,
     segment_path,
-    sync_folder,
+    sync,
 )
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.log.writer_lock import WriterLock
@@ -383,7 +383,7 @@ class SQLiteLogWriter:
                 if dropped is not None:
                     self._indexes.drop_below(dropped.end)
                     self._reader.refresh()  # a file that is still open frees no space
-                    sync_folder(self._folder)
+                    sync(self._folder)
             except OSError as error:
                 raise Unavailable(f"old log segments in {self._folder} cannot be removed: {error}") from error
             return dropped

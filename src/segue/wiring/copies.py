@@ -16,6 +16,7 @@ from pathlib import Path
 from segue.core.errors import Invalid, Unavailable
 from segue.lake.manifest import MANIFEST
 from segue.log.backup import link_or_copy
+from segue.log.segment import sync
 from segue.wiring.instance import BACKUP_MARK, Instance
 from segue.wiring.views import Views
 
@@ -45,7 +46,7 @@ def back_up(views: Views, folder: Path) -> int:
                 shutil.copy2(path, folder / path.name)
         done = folder / BACKUP_MARK
         done.write_text(f'{{"end": {end}}}\n')
-        _sync(done)
+        sync(done)
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"{folder} cannot be written: {error}") from None
     return end
@@ -91,7 +92,7 @@ def _copy_database(source: Path, target: Path) -> None:
     with closing(reading), closing(sqlite3.connect(target)) as writing:
         reading.backup(writing)
     target.chmod(0o600)
-    _sync(target)
+    sync(target)
 
 
 def _copy_lake(source: Path, target: Path) -> None:
@@ -110,11 +111,3 @@ def _copy_lake(source: Path, target: Path) -> None:
             continue
         return
     raise Unavailable(f"the files of {source} change faster than they can be copied")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
