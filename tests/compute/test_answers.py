@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from segue.compute.answers import Answers, Computation
 from segue.compute.history import ABSENT, UNDEFINED, History
@@ -29,9 +30,9 @@ from tests.compute.histories import (
 )
 
 
-def space(history: History, **definitions: str) -> Answers:
+def space(history: History, *, once_in: Collection[str] = (), **definitions: str) -> Answers:
     trees = {key: parse(text, "trait" if key.startswith("t_") else "audience") for key, text in definitions.items()}
-    return Answers({key: Computation(tree=tree) for key, tree in trees.items()}, history)
+    return Answers({key: Computation(tree=tree) for key, tree in trees.items()}, history, once_in=once_in)
 
 
 def test_a_computed_key_owns_its_name():
@@ -71,12 +72,20 @@ def test_who_is_no_member_for_want_of_an_id_is_in_no_audience_for_others_either(
     assert open_.value("b", T0)
 
 
-def test_an_audience_has_no_value_before_anybody_was_in_it():
-    found = space(profile(track("A", T0), track("A", T0 - 9 * DAY)), a="event('A').within(7 days).count() >= 2")
-    assert found.trait("a", T0) is ABSENT
-    again = space(profile(track("A", T0 - 1), track("A", T0 - DAY)), a="event('A').within(7 days).count() >= 2")
-    assert [again.trait("a", T0 + n * DAY) for n in (-1, 0, 8)] == [ABSENT, True, False]
-    assert not found.was_member("a", T0 + DAY)
+def test_an_audience_has_no_value_for_who_never_was_in_it():
+    history = profile(track("A", T0 - 9 * DAY))
+    never = space(history, a="event('A').within(7 days).count() >= 1")
+    assert [never.trait("a", T0 + n * DAY) for n in (-10, -9, 0)] == [ABSENT, True, ABSENT]
+    once = space(history, once_in={"a"}, a="event('A').within(7 days).count() >= 1")
+    assert [once.trait("a", T0 + n * DAY) for n in (-10, -9, 0)] == [False, True, False]
+    assert not once.audience("a", T0)
+
+
+def test_a_computed_trait_may_be_false_and_is_no_audience():
+    found = space(profile(track("A", T0, {"v": False})), t_v="event('A').first(property('v'))")
+    assert found.trait("t_v", T0) is False
+    true = space(profile(track("A", T0, {"v": True})), t_v="event('A').first(property('v'))")
+    assert not true.audience("t_v", T0)
 
 
 def naming(*allowed: str) -> Callable[[Definition], bool]:
@@ -100,12 +109,15 @@ TOP = audiences(WORDS).filter(lambda tree: not naming()(tree))
     aud=(busy_audiences() | audiences(WORDS)).filter(naming("spend", "other")),
     top=TOP,
     reach=reaches,
+    once_in=st.sets(st.sampled_from(AUDIENCES)),
 )
-def test_nothing_changes_until_the_next_change_of_all_that_is_referred_to(known, spend, other, aud, top, reach):
+def test_nothing_changes_until_the_next_change_of_all_that_is_referred_to(
+    known, spend, other, aud, top, reach, once_in
+):
     trees = {"spend": spend, "other": other, "aud": aud, "top": top}
     assert in_order(trees)
     computations = {key: Computation(tree=tree, reach=reach if key == "aud" else WHOLE) for key, tree in trees.items()}
-    found = Answers(computations, known.history())
+    found = Answers(computations, known.history(), once_in=once_in)
     until, expected, begun = None, None, False
     for instant in known.edges(*spans_of(*trees.values()))[::5]:
         if not begun or (until is not None and instant >= until):

@@ -197,21 +197,23 @@ def test_50_a_reference_reads_the_trait_as_it_is_now():
     assert changes(text, history, T0 - DAY) == T0
 
 
-def answers(definitions: dict[str, str], history: History) -> Answers:
-    """A space of definitions; those that end in a count are computed traits."""
+def answers(definitions: dict[str, str], history: History, *once_in: str) -> Answers:
+    """A space of definitions; those that end in a count are computed traits. The profile was in audiences before."""
     trees = {}
     for key, text in definitions.items():
         kind: Kind = "trait" if text.endswith("count()") else "audience"
         trees[key] = parse(text, kind)
-    return Answers({key: Computation(tree=tree) for key, tree in trees.items()}, history)
+    return Answers({key: Computation(tree=tree) for key, tree in trees.items()}, history, once_in=once_in)
 
 
 def test_52_an_audience_is_false_only_for_who_was_in_it_once():
     definitions = {"a": W30, "not_a": "NOT (audience('a'))", "was_a": "trait('a') = 'false'"}
-    space = answers(definitions, profile(track("OC", T0)))
-    assert (space.value("not_a", T0 - 1), space.value("was_a", T0 - 1)) == (True, False)
-    assert (space.value("not_a", T0), space.value("was_a", T0)) == (False, False)
-    assert (space.value("not_a", T0 + 30 * DAY), space.value("was_a", T0 + 30 * DAY)) == (True, True)
+    history = profile(track("OC", T0))
+    before, after = answers(definitions, history), answers(definitions, history, "a")
+    assert (before.value("not_a", T0 - 1), before.value("was_a", T0 - 1)) == (True, False)
+    assert (before.value("not_a", T0), before.value("was_a", T0)) == (False, False)
+    assert (after.value("not_a", T0), after.value("was_a", T0)) == (False, False)
+    assert (after.value("not_a", T0 + 30 * DAY), after.value("was_a", T0 + 30 * DAY)) == (True, True)
 
 
 def test_53_a_reference_changes_at_the_instant_at_which_the_other_does():

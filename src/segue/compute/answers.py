@@ -1,14 +1,15 @@
 """All definitions of a space over one profile: what each says at an instant, where they refer to each other.
 
 Rule: a reference reads what the other definition says at the same instant; definitions do not refer to each other in
-a circle (`references.in_order` refuses that).
+a circle (`references.in_order` refuses that). Of which audiences the profile was a member before is handed in: no
+history says it, since events come late and definitions are edited.
 
 Source: Segment refuses cycles; that an audience has no value for those who never were in it is PROPOSED.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -30,10 +31,16 @@ class Computation(Struct, frozen=True, kw_only=True):
 
 
 class Answers:
-    """What the definitions, by key, say of one profile. Answers are kept, so that none is worked out twice."""
+    """What the definitions, by key, say of one profile. Answers are kept, so that none is worked out twice.
 
-    def __init__(self, computations: Mapping[str, Computation], history: History) -> None:
+    `once_in` are the keys of the audiences that the profile has been held to be in at some time.
+    """
+
+    def __init__(
+        self, computations: Mapping[str, Computation], history: History, *, once_in: Collection[str] = ()
+    ) -> None:
         self._computations = computations
+        self._once_in = once_in
         self._history = history.beside(self)
         self._values: dict[tuple[str, int], Value | Absence] = {}
         self._next: dict[tuple[str, int], int | None] = {}
@@ -45,24 +52,16 @@ class Answers:
         return self._values[key, at_ms]
 
     def audience(self, key: str, at_ms: int) -> bool:
-        """Whether the profile is a member of an audience."""
-        return key in self._computations and self.value(key, at_ms) is True
+        """Whether the profile is a member of an audience; false for a key that no audience has."""
+        return self._is_audience(key) and self.value(key, at_ms) is True
 
     def trait(self, key: str, at_ms: int) -> Value | Absence:
-        """The value under the key; of an audience `ABSENT` for who was in it at no instant before."""
+        """The value under the key; of an audience `ABSENT` for who is not in it and never was."""
         if key not in self._computations:
             return UNDEFINED
         found = self.value(key, at_ms)
-        return ABSENT if found is False and not self.was_member(key, at_ms) else found
-
-    def was_member(self, key: str, at_ms: int) -> bool:
-        """Whether, by all that is known now, there was an instant up to this one at which the profile was a member."""
-        instant = self._history.first_instant()
-        while instant is not None and instant <= at_ms:
-            if self.audience(key, instant):
-                return True
-            instant = self.next_change(key, instant)
-        return False
+        never = found is False and key not in self._once_in and self._is_audience(key)
+        return ABSENT if never else found
 
     def next_change(self, key: str, at_ms: int) -> int | None:
         """The earliest instant after `at_ms` at which this definition, or one that it refers to, may be another."""
@@ -76,6 +75,9 @@ class Answers:
 
     def _has(self, key: str) -> bool:
         return key in self._computations
+
+    def _is_audience(self, key: str) -> bool:
+        return self._has(key) and isinstance(self._computations[key].tree, Condition)
 
     def _evaluated(self, computation: Computation, at_ms: int) -> Value | Absence:
         tree, anonymous = computation.tree, computation.include_anonymous

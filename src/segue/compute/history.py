@@ -177,12 +177,6 @@ class History:
         """When after an instant a custom trait gets another version: only instants before the last event have one."""
         return min((each.cause.t for each in self._traits.get(name, ()) if each.cause.t > at_ms), default=None)
 
-    def first_instant(self) -> int | None:
-        """When the first of its events happened or its first trait was set; None for an empty history."""
-        events = (stream[0].t for stream in self._streams.values())
-        versions = (version.cause.t for versions in self._traits.values() for version in versions)
-        return min((*events, *versions), default=None)
-
     def can_be_member(self, *, include_anonymous: bool = False) -> bool:
         """Whether it holds an id that audiences ask for: ids are those of the log's position, whatever the instant."""
         wanted = MEMBER_TYPES | {ANONYMOUS_ID} if include_anonymous else MEMBER_TYPES

@@ -1,0 +1,132 @@
+"""The messages that tell a destination of a value: identify and track calls as Segment's Engage sends them.
+
+Rule: a message's id and body depend on what it says alone, so that saying it again after a crash makes the same one,
+and no two changes ever share an id.
+
+Source: Segment, "Using Engage data", and the forms of its audiences and traits; the id and what stands for a person
+who has neither userId nor anonymousId are PROPOSED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from segue.compute.checks import Kind
+from segue.compute.tuples import IdentityTuple
+from segue.core.clock import iso
+
+EVENT_NAMES: dict[Kind, tuple[str, str]] = {
+    "audience": ("Audience Entered", "Audience Exited"),
+    "trait": ("Trait Computed", "Trait Computed"),
+}
+"""What a track call is named, by whether the value is a yes."""
+
+_ID_PREFIXES: dict[Kind, str] = {"audience": "aud_", "trait": "tra_"}
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """What all messages of one connection have in common. Ids are those of control's rows.
+
+    `catalog_name` is what `integrations` calls the destination's kind; `sync_run` counts resyncs asked for.
+    """
+
+    space: int
+    computation: int
+    generation: int
+    kind: Kind
+    key: str
+    connection: int
+    catalog_name: str
+    identify: bool = True
+    track: bool = False
+    sync_run: int = 0
+
+
+class Message(Struct, frozen=True, gc=False):
+    """One message as the outbox keeps it. `body` is the event's JSON without `receivedAt`."""
+
+    message_id: str
+    type: str
+    user_key: str
+    timestamp_ms: int
+    body: bytes
+
+
+def messages(
+    subject: Subject, each: IdentityTuple, value: str, *, profile: int, segment_id: str, version: int, at_ms: int
+) -> tuple[Message, ...]:
+    """What tells the tuple of the value (canonical JSON): an identify call, a track call, both or none.
+
+    `profile` is the profile's number, `segment_id` its persistent id, which keeps the order where there is neither
+    userId nor anonymousId; `version` counts the changes of the profile's value; `at_ms` is the instant of this one.
+    """
+    return tuple(
+        Message(message_id, kind, each.user_id or each.anonymous_id or segment_id, at_ms, body)
+        for kind, message_id, body in _calls(subject, each, value, profile=profile, version=version, at=iso(at_ms))
+    )
+
+
+def message_id(subject: Subject, each: IdentityTuple, call: str, *, profile: int, version: int) -> str:
+    """`personas_` and 40 hex digits, of everything by which two messages may differ."""
+    digest = sha256()
+    fields = (
+        *(subject.space, subject.computation, subject.generation, subject.connection, profile),
+        *(each.text, call, version, subject.sync_run),
+    )
+    for field in fields:
+        text = str(field).encode()
+        digest.update(len(text).to_bytes(4, "big"))
+        digest.update(text)
+    return f"personas_{digest.hexdigest()[:40]}"
+
+
+def _calls(
+    subject: Subject, each: IdentityTuple, value: str, *, profile: int, version: int, at: str
+) -> Iterator[tuple[str, str, bytes]]:
+    key, raw = subject.key, Raw(value.encode())
+    email = {} if each.email is None else {"email": each.email}
+    ends = {"context": _context(subject, each), "integrations": {"All": False, subject.catalog_name: True}}
+
+    def call(kind: str, name: str | None, **content: Any) -> tuple[str, str, bytes]:
+        number = message_id(subject, each, kind, profile=profile, version=version)
+        first = {"type": kind} if name is None else {"type": kind, "event": name}
+        times = {"timestamp": at, "originalTimestamp": at}
+        return kind, number, _encode({**first, "messageId": number, **_who(each), **times, **content})
+
+    if subject.identify:
+        yield call("identify", None, traits={key: raw, **email}, **ends)
+    if subject.track:
+        named = "audience_key" if subject.kind == "audience" else "trait_key"
+        begun, ended = EVENT_NAMES[subject.kind]
+        if email:
+            ends["context"] = {"traits": email, **ends["context"]}
+        yield call("track", ended if value == "false" else begun, properties={named: key, key: raw}, **ends)
+
+
+def _who(each: IdentityTuple) -> dict[str, str]:
+    who = {} if each.user_id is None else {"userId": each.user_id}
+    return who if each.anonymous_id is None else {**who, "anonymousId": each.anonymous_id}
+
+
+def _context(subject: Subject, each: IdentityTuple) -> dict[str, Any]:
+    space = f"spa_{subject.space}"
+    personas = {
+        "computation_class": subject.kind,
+        "computation_id": f"{_ID_PREFIXES[subject.kind]}{subject.computation}",
+        "computation_key": subject.key,
+        "namespace": space,
+        "space_id": space,
+    }
+    if each.idfa is None:
+        return {"personas": personas}
+    # The two fields from which Segment's identity resolution takes such an id.
+    device = {"type": each.idfa.type.removesuffix(".idfa"), "advertisingId": each.idfa.id}
+    return {"personas": personas, "device": device}
+
+
+_encode = msgspec.json.Encoder().encode
