@@ -7,8 +7,9 @@ import pytest
 from segue.control.status import status
 from segue.lake.manifest import Position
 from segue.log import Ends
-from segue.state.control import Control, DestinationRow, JobKind, JobRow, SourceRow, WorkspaceRow
+from segue.state.control import Control, DestinationRow, SourceRow, WorkspaceRow
 from segue.state.deliveries import ReplayState
+from segue.state.jobs import JobKind, JobRow
 from segue.state.profile_rows import ProfilesState
 from segue.state.spaces import SpaceRow
 

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from segue.core.errors import Damaged, Invalid, Unavailable
 from segue.core.profile import DEFAULT_RULES, IdentifierRule, IdentityRules
 from segue.state.control import (
-    JOBS_KEPT,
     MIGRATIONS,
     SETTINGS_KEPT,
     ControlStore,
@@ -21,6 +20,7 @@ from segue.state.control import (
     SourceRow,
     WorkspaceRow,
 )
+from segue.state.jobs import JOBS_KEPT
 from segue.state.spaces import SpaceRow, SpaceTokenRow
 
 WEBSITE = SourceRow(slug="website", name="Website", write_keys=("one", "two"))

@@ -16,7 +16,8 @@ from segue.control.suggestion import did_you_mean
 from segue.core.errors import Invalid
 from segue.core.event import CALL_TYPES
 from segue.core.reasons import REFUSED
-from segue.state.control import ControlStore, JobKind, JobRow
+from segue.state.control import ControlStore
+from segue.state.jobs import JobKind, JobRow
 
 LIST_MAX = 10_000
 """The most names in one list of a filter."""

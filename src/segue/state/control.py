@@ -1,7 +1,7 @@
-"""Control rows: the workspace, its sources, destinations, spaces and jobs, in `control.db`.
+"""Control rows: the workspace, its sources, destinations, spaces, computations and jobs, in `control.db`.
 
 Rule: rows change only inside one short `BEGIN IMMEDIATE` transaction that also raises `version`; a destination's,
-space's or job's id is never given twice, so that what is stored about an id elsewhere stays true.
+space's, computation's or job's id is never given twice, so that what is stored about an id elsewhere stays true.
 """
 
 from __future__ import annotations
@@ -12,27 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from segue.core.clock import Clock
 from segue.core.errors import Invalid
-from segue.state import spaces
+from segue.state import computations, jobs, spaces
+from segue.state.computations import ComputationRow
 from segue.state.database import open_database, sqlite_errors, transaction
+from segue.state.jobs import JobKind, JobRow
 from segue.state.spaces import SpaceRow, SpaceTokenRow
 
 SETTINGS_KEPT = 50
 """How many former versions of a destination's settings are kept, for `explain`."""
 
-JOBS_KEPT = 1000
-"""How many jobs are kept, the newest."""
-
 CONCURRENCY = 50
 """Requests to one destination that may run at one time, where it says nothing else."""
-
-JobKind = Literal["replay", "redrive"]
 
 
 class WorkspaceRow(Struct, frozen=True, kw_only=True):
@@ -56,9 +53,10 @@ class SourceRow(Struct, frozen=True, kw_only=True):
 class DestinationRow(Struct, frozen=True, kw_only=True):
     """Where the events of one source go.
 
-    `settings` are as stored: `{"$secret": "<encrypted>"}`, `{"$env": "NAME"}`, `{"$text": "<template>"}` or
-    plain values. `offset` is the log's end when it was connected, `ordinals` the last ordinal of its source
-    then. `max_rate` is in requests a second; None and 0 mean no limit.
+    `settings` are as stored: `{"$secret": "<encrypted>"}`, `{"$env": "NAME"}`, `{"$text": "<template>"}` or plain
+    values. `offset` is the log's end when it was connected, `ordinals` the last ordinal of its source then, and of each
+    space's own source when a computation of that space first named it: from there on it reads that too. `max_rate` is
+    in requests a second; None and 0 mean no limit.
     """
 
     id: int
@@ -75,17 +73,6 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
     max_concurrency: int = CONCURRENCY
 
 
-class JobRow(Struct, frozen=True, kw_only=True):
-    """Work that someone asked for, beside the live stream. `created_at` in milliseconds since 1970."""
-
-    id: int
-    kind: JobKind
-    destination: int
-    created_at: int
-    spec: dict[str, Any]
-    cancelled: bool = False
-
-
 class Control(Struct, frozen=True, kw_only=True):
     """Everything that control holds at one moment. `version` rises with each change."""
 
@@ -96,6 +83,9 @@ class Control(Struct, frozen=True, kw_only=True):
     jobs: tuple[JobRow, ...] = ()
     spaces: tuple[SpaceRow, ...] = ()
     space_tokens: tuple[SpaceTokenRow, ...] = ()
+    computations: tuple[ComputationRow, ...] = ()
+    retired_keys: frozenset[tuple[int, str]] = frozenset()
+    """Space and key of each computation that was deleted: nothing is called so again."""
 
     def source(self, slug: str) -> SourceRow | None:
         """The source of this slug."""
@@ -108,6 +98,10 @@ class Control(Struct, frozen=True, kw_only=True):
     def space(self, slug: str) -> SpaceRow | None:
         """The space of this slug."""
         return next((row for row in self.spaces if row.slug == slug), None)
+
+    def computations_of(self, space: int) -> list[ComputationRow]:
+        """The audiences and computed traits of the space of this id, the oldest first."""
+        return [row for row in self.computations if row.space == space]
 
 
 MIGRATIONS = (
@@ -141,6 +135,7 @@ MIGRATIONS = (
     """,
     "ALTER TABLE destination_settings ADD COLUMN since INTEGER NOT NULL DEFAULT 0;",
     spaces.CREATE,
+    computations.CREATE,
 )
 
 READ_WORKSPACE = "SELECT version, slug, name, strict_keys FROM workspace"
@@ -157,33 +152,27 @@ READ_SETTINGS = "SELECT settings FROM destination_settings WHERE destination = ?
 READ_SETTINGS_AT = """
     SELECT version, settings FROM destination_settings WHERE destination = ? AND since <= ?
     ORDER BY version DESC LIMIT 1"""
-READ_JOBS = "SELECT id, kind, destination, created_at, spec, cancelled FROM job ORDER BY id"
 
 RAISE_VERSION = "UPDATE workspace SET version = version + 1"
 PUT_APPLIED = "UPDATE workspace SET applied_hash = ?"
 PUT_WORKSPACE = "UPDATE workspace SET slug = ?, name = ?, strict_keys = ?"
 PUT_SOURCE = """
     INSERT INTO source (slug, name, enabled, strict) VALUES (?, ?, ?, ?)
-    ON CONFLICT (slug) DO UPDATE
-    SET name = excluded.name, enabled = excluded.enabled, strict = excluded.strict"""
+    ON CONFLICT (slug) DO UPDATE SET name = excluded.name, enabled = excluded.enabled, strict = excluded.strict"""
 DROP_KEYS = "DELETE FROM write_key WHERE source = ?"
 ADD_KEY = "INSERT INTO write_key (key, source, place) VALUES (?, ?, ?)"
 DROP_SOURCE = "DELETE FROM source WHERE slug = ?"
 ADD_DESTINATION = """
     INSERT INTO destination (
-        slug, name, source, kind, enabled, settings_version, begin_offset, ordinals, max_rate,
-        max_concurrency)
+        slug, name, source, kind, enabled, settings_version, begin_offset, ordinals, max_rate, max_concurrency)
     VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"""
 PUT_DESTINATION = """
-    UPDATE destination
-    SET slug = ?, name = ?, enabled = ?, settings_version = ?, max_rate = ?, max_concurrency = ?
+    UPDATE destination SET slug = ?, name = ?, enabled = ?, settings_version = ?, max_rate = ?, max_concurrency = ?
     WHERE id = ?"""
 ADD_SETTINGS = "INSERT INTO destination_settings (destination, version, settings, since) VALUES (?, ?, ?, ?)"
 CUT_SETTINGS = "DELETE FROM destination_settings WHERE destination = ? AND version < ?"
+PUT_ORDINALS = "UPDATE destination SET ordinals = ? WHERE id = ?"
 DROP_DESTINATION = "DELETE FROM destination WHERE id = ?"
-ADD_JOB = "INSERT INTO job (kind, destination, created_at, spec, cancelled) VALUES (?, ?, ?, ?, 0)"
-CUT_JOBS = "DELETE FROM job WHERE id <= (SELECT max(id) FROM job) - ?"
-CANCEL_JOB = "UPDATE job SET cancelled = 1 WHERE id = ? AND cancelled = 0"
 
 
 class Change:
@@ -245,20 +234,27 @@ class Change:
         )
         return msgspec.structs.replace(row, settings_version=version)
 
+    def read_too(self, row: DestinationRow, source: str, last: int) -> DestinationRow:
+        """Let the destination read one more source, from the record after the ordinal `last`; not where it reads it."""
+        if source in row.ordinals:
+            return row
+        row = msgspec.structs.replace(row, ordinals=row.ordinals | {source: last})
+        self._write(PUT_ORDINALS, _json(row.ordinals), row.id)
+        return row
+
     def delete_destination(self, number: int) -> None:
-        """Remove the destination with its settings and jobs. Its id is never used again."""
+        """Remove the destination with its settings, jobs and connections. Its id is never used again."""
         self._write(DROP_DESTINATION, number)
 
     def add_job(self, kind: JobKind, destination: int, spec: dict[str, Any]) -> JobRow:
         """Ask for a job; the newest 1,000 are kept."""
-        created_at = self._clock.now_ms()
-        number = self._write(ADD_JOB, kind, destination, created_at, _json(spec))
-        self._write(CUT_JOBS, JOBS_KEPT)
-        return JobRow(id=number, kind=kind, destination=destination, created_at=created_at, spec=spec)
+        self.changed = True
+        row = JobRow(id=0, kind=kind, destination=destination, created_at=self._clock.now_ms(), spec=spec)
+        return jobs.add_job(self._connection, row)
 
     def cancel_job(self, number: int) -> None:
         """Say that the job shall stop; one that is cancelled already stays so."""
-        self._write(CANCEL_JOB, number)
+        self._write(jobs.CANCEL_JOB, number)
 
     def put_space(self, row: SpaceRow) -> SpaceRow:
         """Create the space or make the one of this slug as `row` says; the answer has its id and when it was made."""
@@ -266,7 +262,7 @@ class Change:
         return spaces.put_space(self._connection, row, self._clock.now_ms())
 
     def delete_space(self, number: int) -> None:
-        """Remove the space with its tokens. Its id is never used again."""
+        """Remove the space with its tokens and computations. Its id is never used again."""
         self._write(spaces.DROP_SPACE, number)
 
     def add_token(self, row: SpaceTokenRow) -> SpaceTokenRow:
@@ -277,6 +273,18 @@ class Change:
     def revoke_token(self, number: int) -> None:
         """Let a token read nothing any more."""
         self._write(spaces.DROP_TOKEN, number)
+
+    def put_computation(self, row: ComputationRow) -> ComputationRow:
+        """Create the computation (`id` 0) or make the one of its id as `row` says; the answer has all ids.
+
+        Raises Invalid where the key of a new one was ever given in its space.
+        """
+        self.changed = True
+        return computations.put_computation(self._connection, row, self._clock.now_ms())
+
+    def delete_computation(self, number: int) -> None:
+        """Remove the computation with its connections. Its id is never used again, nor its key in that space."""
+        self._write(computations.DROP_COMPUTATION, number)
 
     def set_applied_hash(self, value: str) -> None:
         """Remember which workspace file was applied last. This alone is no change of control."""
@@ -360,16 +368,17 @@ def _read(connection: sqlite3.Connection) -> Control:
     return Control(
         version=version,
         workspace=WorkspaceRow(slug=slug, name=name, strict_keys=bool(strict_keys)),
-        sources=tuple(_source(row, tuple(keys.get(row[0], ()))) for row in connection.execute(READ_SOURCES)),
+        sources=tuple(
+            SourceRow(slug=slug, name=name, write_keys=tuple(keys.get(slug, ())), enabled=bool(on), strict=bool(strict))
+            for slug, name, on, strict in connection.execute(READ_SOURCES)
+        ),
         destinations=tuple(_destination(row) for row in connection.execute(READ_DESTINATIONS)),
-        jobs=tuple(_job(row) for row in connection.execute(READ_JOBS)),
+        jobs=tuple(jobs.read_jobs(connection)),
         spaces=tuple(spaces.read_spaces(connection)),
         space_tokens=tuple(spaces.read_tokens(connection)),
+        computations=tuple(computations.read_computations(connection)),
+        retired_keys=frozenset(computations.read_retired_keys(connection)),
     )
-
-
-def _source(row: tuple[Any, ...], keys: tuple[str, ...]) -> SourceRow:
-    return SourceRow(slug=row[0], name=row[1], write_keys=keys, enabled=bool(row[2]), strict=bool(row[3]))
 
 
 def _destination(row: tuple[Any, ...]) -> DestinationRow:
@@ -386,15 +395,4 @@ def _destination(row: tuple[Any, ...]) -> DestinationRow:
         ordinals=msgspec.json.decode(row[9]),
         max_rate=row[10],
         max_concurrency=row[11],
-    )
-
-
-def _job(row: tuple[Any, ...]) -> JobRow:
-    return JobRow(
-        id=row[0],
-        kind=row[1],
-        destination=row[2],
-        created_at=row[3],
-        spec=msgspec.json.decode(row[4]),
-        cancelled=bool(row[5]),
     )

@@ -32,7 +32,7 @@ from segue.log import LogReader
 from segue.log.tail import Tail
 from segue.route.decide import SEND, Filtered, decide
 from segue.stage import StageLoop
-from segue.state.control import Control, ControlStore, DestinationRow, JobRow
+from segue.state.control import Control, ControlStore, DestinationRow
 from segue.state.deliveries import (
     DELIVERED_KEEP_MS,
     DeliveryReader,
@@ -41,6 +41,7 @@ from segue.state.deliveries import (
     DestinationState,
     ReplayState,
 )
+from segue.state.jobs import JobRow
 from segue.wiring.instance import Instance
 from segue.wiring.lake_stage import FLUSH_MS
 from segue.wiring.own_sandboxes import OwnSandboxes
