@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.collect.limits import CollectLimits
-from segue.control.units import DAY_MS, duration_ms, duration_text, size_bytes, size_text
+from segue.control.units import DAY_MS, duration_ms, duration_text, offset_ms, offset_text, size_bytes, size_text
 from segue.core.errors import Invalid
 from segue.settings import Settings, describe_settings, read_settings
 
@@ -36,6 +36,7 @@ def test_every_setting_can_be_given_by_its_variable():
             "SEGUE_ALLOW_INTERNAL": "localhost:9000",
             "SEGUE_SANDBOX_PORT": "8100",
             "SEGUE_LOGGING_FORMAT": "json",
+            "SEGUE_CLOCK": "offset:+31d",
         }
     )
     assert settings.data == "/var/lib/segue"
@@ -48,6 +49,7 @@ def test_every_setting_can_be_given_by_its_variable():
     assert settings.allow_internal == "localhost:9000"
     assert settings.sandbox.port == 8100
     assert settings.logging.format == "json"
+    assert settings.clock_offset_ms == 31 * DAY_MS
 
 
 def test_the_command_line_wins_over_the_environment():
@@ -78,6 +80,12 @@ def test_an_empty_variable_is_as_good_as_none():
         ("SEGUE_LOG_DROP_UNREAD", "maybe", "neither true nor false"),
         ("SEGUE_LOGGING_LEVEL", "loud", "none of debug, info, warning, error"),
         ("SEGUE_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "'proxy' is neither an address nor a network"),
+        ("SEGUE_CLOCK", "+31d", r"^SEGUE_CLOCK: '\+31d' moves no clock; write it like offset:\+31d or offset:-2h$"),
+        ("SEGUE_CLOCK", "offset:31d", "moves no clock"),
+        ("SEGUE_CLOCK", "offset:", "moves no clock"),
+        ("SEGUE_CLOCK", "2026-12-01T00:00:00Z", "moves no clock"),
+        ("SEGUE_CLOCK", "offset:+31", "^SEGUE_CLOCK: '31' is no duration"),
+        ("SEGUE_CLOCK", "offset:-99999d", "longer than ten years"),
         ("SEGUE_DEDUP_WINDOW", "31d", r"dedup.window \(SEGUE_DEDUP_WINDOW\): may not be longer than 30d"),
     ],
 )
@@ -110,6 +118,16 @@ def test_the_secret_key_is_never_shown():
 @given(st.integers(0, 3660 * DAY_MS))
 def test_a_duration_that_is_printed_reads_the_same(milliseconds):
     assert duration_ms(duration_text(milliseconds), "x") == milliseconds
+
+
+@given(st.integers(-3660 * DAY_MS, 3660 * DAY_MS).filter(bool))
+def test_an_offset_that_is_printed_reads_the_same(milliseconds):
+    assert offset_ms(offset_text(milliseconds), "x") == milliseconds
+
+
+@pytest.mark.parametrize("text", ["offset:0", "offset:+0s", "offset:-0d"])
+def test_a_clock_that_is_moved_by_nothing_is_not_moved(text):
+    assert read_settings({"SEGUE_CLOCK": text}) == Settings()
 
 
 @given(st.integers(0, 10**9 - 1))

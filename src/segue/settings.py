@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from segue.collect.limits import CollectLimits
 from segue.control.suggestion import did_you_mean
-from segue.control.units import DAY_MS, duration_ms, duration_text, size_bytes, size_text
+from segue.control.units import DAY_MS, duration_ms, duration_text, offset_ms, offset_text, size_bytes, size_text
 from segue.core.errors import Invalid
 
 PREFIX = "SEGUE_"
@@ -26,7 +26,7 @@ DEDUP_WINDOW_MAX_MS = 30 * DAY_MS
 
 _LIMITS = CollectLimits()
 
-Kind = Literal["duration", "size", "count", "rate", "flag", "port", "choice", "text", "networks", "secret"]
+Kind = Literal["duration", "size", "count", "rate", "flag", "port", "choice", "text", "networks", "secret", "offset"]
 
 
 def _meta(kind: Kind, title: str, description: str, *choices: str) -> Meta:
@@ -197,6 +197,15 @@ class Settings(Struct, frozen=True, kw_only=True):
             "host:port, addresses and networks that are not public but may be sent to, divided by commas.",
         ),
     ] = ""
+    clock_offset_ms: Annotated[
+        int,
+        _meta(
+            "offset",
+            "Clock",
+            "A testing aid, for a data folder made for the test: moves the clock of the whole instance, as in "
+            "offset:+31d or offset:-2h.",
+        ),
+    ] = msgspec.field(default=0, name="clock")
     log: LogSettings = LogSettings()
     dedup: DedupSettings = DedupSettings()
     disk: DiskSettings = DiskSettings()
@@ -307,6 +316,8 @@ def _read(description: SettingDescription, text: str, field: str) -> object:
             return duration_ms(text, field)
         case "size":
             return size_bytes(text, field)
+        case "offset":
+            return offset_ms(text, field)
         case "count" | "rate" | "port":
             return _number(description.kind, text, field)
         case "flag":
@@ -354,6 +365,8 @@ def _written(kind: Kind, value: Any) -> str:
             return duration_text(value)
         case "size":
             return size_text(value)
+        case "offset":
+            return offset_text(value)
         case "flag":
             return str(value).lower()
         case "rate":

@@ -85,6 +85,23 @@ def test_an_event_is_given_up_after_four_hours_of_failures(rig: Rig) -> None:
     assert rig.state.refused == {"RETRY": 1}
 
 
+def test_after_a_clock_was_put_back_a_retry_is_due_within_five_minutes_and_its_window_is_no_longer(rig: Rig) -> None:
+    rig.append("ann")
+    rig.pump()
+    rig.answer(BROKEN)
+    rig.commit()
+    rig.now -= 31 * 24 * HOUR
+    begin = rig.now
+    rig.crash()
+    rig.wait_for_it()
+    assert rig.now - begin <= 300_000
+    while not rig.state.refused:
+        rig.answer(BROKEN)
+        if not rig.state.refused:
+            rig.wait_for_it()
+    assert rig.now - begin == WINDOW_MS
+
+
 def test_one_that_waited_longer_behind_another_gets_exactly_one_attempt(rig: Rig) -> None:
     rig.append("ann", "ann")
     rig.pump()

@@ -18,7 +18,7 @@ from typing import Any
 import requests
 
 from segue.control.poke import poke
-from segue.wiring.clock import SystemClock
+from segue.wiring.clock import clock_of
 from segue.wiring.instance import Address
 from segue.wiring.instance import Instance as Folder
 from segue.wiring.views import open_views
@@ -225,7 +225,8 @@ class Instance:
 
     def status(self) -> dict[str, Any]:
         """The object of `segue status --json`."""
-        with open_views(Folder(self.data), SystemClock()) as views:
+        folder = Folder(self.data)
+        with open_views(folder, clock_of(folder)) as views:
             return views.status()
 
     def destination(self, slug: str) -> dict[str, Any]:

@@ -127,9 +127,9 @@ def instance_of(settings: Settings) -> Instance:
 def open_control(instance: Instance) -> ControlStore:
     """The instance's control rows, also while it runs."""
     from segue.state.control import ControlStore
-    from segue.wiring.clock import SystemClock
+    from segue.wiring.clock import clock_of
 
-    return ControlStore(instance.control, SystemClock())
+    return ControlStore(instance.control, clock_of(instance))
 
 
 def _options_below(group: click.Group) -> list[click.Parameter]:

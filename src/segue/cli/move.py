@@ -63,7 +63,7 @@ def replay(
     It goes beside the live events, at half their rate at most, and outside their balance.
     """
     from segue.control.units import counted
-    from segue.wiring.clock import SystemClock
+    from segue.wiring.clock import clock_of
     from segue.wiring.moving import count_replay, spec_between
     from segue.wiring.views import open_views
 
@@ -74,9 +74,9 @@ def replay(
     if cancel is not None:
         _cancel(instance, destination, cancel)
         return
-    with _named_by_option(), open_views(instance, SystemClock()) as views:
+    with _named_by_option(), open_views(instance, clock_of(instance)) as views:
         chosen = {"types": types, "events": events, "message_ids": message_ids}
-        spec = spec_between(begin, end, SystemClock().now_ms(), **chosen)
+        spec = spec_between(begin, end, views.clock.now_ms(), **chosen)
         found = count_replay(views, destination, spec, settings)
         nothing_more = dry_run or not found["send"]
         if not as_json:
@@ -104,7 +104,7 @@ def redrive(
     from segue.control.jobs import JobSpec, create_redrive
     from segue.control.poke import poke
     from segue.control.units import counted
-    from segue.wiring.clock import SystemClock
+    from segue.wiring.clock import clock_of
     from segue.wiring.moving import last_of, progress_of
     from segue.wiring.views import open_views
 
@@ -113,7 +113,7 @@ def redrive(
     with _named_by_option(), open_control(instance) as store:
         job = create_redrive(store, destination, JobSpec(reasons=reasons, message_ids=message_ids))
     poke(instance.folder)
-    with open_views(instance, SystemClock()) as views:
+    with open_views(instance, clock_of(instance)) as views:
         found = last_of(progress_of(views, job.id))
     if as_json:
         click.echo(json.dumps(found | {"job": job.id}))
@@ -132,7 +132,7 @@ def backup(folder: Path, data: str | None) -> None:
     The copy holds the key of the secrets: keep it safe.
     """
     from segue.core.errors import Invalid
-    from segue.wiring.clock import SystemClock
+    from segue.wiring.clock import clock_of
     from segue.wiring.copies import back_up
     from segue.wiring.hints import pasteable
     from segue.wiring.views import open_views
@@ -140,7 +140,7 @@ def backup(folder: Path, data: str | None) -> None:
     instance = instance_of(settings_of(data))
     if folder.resolve().is_relative_to(instance.folder.resolve()):
         raise Invalid(f"{folder} is in the data folder, and would be lost with it; choose another", field="FOLDER")
-    with open_views(instance, SystemClock()) as views:
+    with open_views(instance, clock_of(instance)) as views:
         end = back_up(views, folder)
     click.echo(f"Copied to {folder}, up to offset {end}.")
     click.echo(f"Make an instance of it, in a new DIR:  {pasteable('restore', str(folder), folder=Path('DIR'))}")

@@ -21,14 +21,14 @@ from segue.cli.group import data_option, instance_of, segue, settings_of
 def status(as_json: bool, data: str | None) -> None:
     """Show every source and destination in numbers that add up."""
     from segue.wiring.checkup import room
-    from segue.wiring.clock import SystemClock
+    from segue.wiring.clock import clock_of
     from segue.wiring.hints import pasteable
     from segue.wiring.texts import status_lines
     from segue.wiring.views import open_views
 
     settings = settings_of(data)
     instance = instance_of(settings)
-    with open_views(instance, SystemClock()) as views:
+    with open_views(instance, clock_of(instance)) as views:
         found = views.status()
     if as_json:
         click.echo(json.dumps(found))
@@ -53,13 +53,14 @@ def explain(message_id: str, source: str | None, every: bool, as_json: bool, dat
     """
     import msgspec
 
-    from segue.wiring.clock import SystemClock
+    from segue.wiring.clock import clock_of
     from segue.wiring.hints import pasteable
     from segue.wiring.texts import explain_lines
     from segue.wiring.views import open_views, secrets_of
 
     settings = settings_of(data)
-    with open_views(instance_of(settings), SystemClock()) as views:
+    instance = instance_of(settings)
+    with open_views(instance, clock_of(instance)) as views:
         found = views.explain(message_id, secrets_of(views.instance, settings))
     chosen = [event for event in found if source is None or event["source"] == source]
     if not chosen:
@@ -83,12 +84,13 @@ def tail(count: int, source: str | None, as_json: bool, no_follow: bool, data: s
     Those that are dropped stand among them, with the reason.
     """
     from segue.control.sources import find_source
-    from segue.wiring.clock import SystemClock
+    from segue.wiring.clock import clock_of
     from segue.wiring.tailing import follow, newest
     from segue.wiring.texts import event_line
     from segue.wiring.views import open_views
 
-    with open_views(instance_of(settings_of(data)), SystemClock()) as views:
+    instance = instance_of(settings_of(data))
+    with open_views(instance, clock_of(instance)) as views:
         if source is not None:
             find_source(views.control.snapshot(), source)
         position = newest(views, count, source)

@@ -27,10 +27,13 @@ def status(
     replays: Mapping[int, ReplayState],
     profiles: Mapping[int, ProfilesState],
     lakes: Mapping[int, Position],
+    clock: str = "",
+    clock_behind_ms: int = 0,
 ) -> dict[str, Any]:
     """The object that `segue status --json` prints. `profiles` and `lakes` are of the spaces that have begun, by id.
 
-    The log's end must have been read after the states of all kinds.
+    `clock` says how the clock is moved, where it is, and `clock_behind_ms` how far it is behind the newest event. The
+    log's end must have been read after the states of all kinds.
     """
     destinations = [
         _destination(row, states.get(row.id) or unread_state(row), ends, is_sandbox.get(row.id, False))
@@ -40,7 +43,7 @@ def status(
         _space(row, profiles.get(row.id) or ProfilesState(), lakes.get(row.id) or Position(), ends)
         for row in control.spaces
     ]
-    return {
+    found: dict[str, Any] = {
         "sources": [
             *(_source(row.slug, ends, dropped) for row in control.sources),
             *(_source(row.own_source, ends, dropped) | {"space": row.slug} for row in control.spaces),
@@ -55,6 +58,11 @@ def status(
             {"name": "lake", "lag": max((entry["lake_lag"] for entry in spaces), default=0)},
         ],
     }
+    if clock:
+        found["clock"] = clock
+    if clock_behind_ms:
+        found["clock_behind_ms"] = clock_behind_ms
+    return found
 
 
 def unread_state(row: DestinationRow) -> DestinationState:

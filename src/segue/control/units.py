@@ -41,6 +41,21 @@ def duration_text(milliseconds: int) -> str:
     return "0s"
 
 
+def offset_ms(text: str, field: str) -> int:
+    """Milliseconds by which a clock is moved, as in `offset:+31d` or `offset:-2h`. Raises Invalid."""
+    word, _, offset = text.partition(":")
+    if word != "offset" or not (offset == "0" or offset[:1] in ("+", "-")):
+        raise Invalid(f"{text!r} moves no clock; write it like offset:+31d or offset:-2h", field=field)
+    return 0 if offset == "0" else int(f"{offset[0]}{duration_ms(offset[1:], field)}")
+
+
+def offset_text(milliseconds: int) -> str:
+    """The offset of a clock as one would write it: `offset:+31d`; nothing where it is not moved."""
+    if not milliseconds:
+        return ""
+    return f"offset:{'-' if milliseconds < 0 else '+'}{duration_text(abs(milliseconds))}"
+
+
 def size_bytes(text: str, field: str) -> int:
     """Bytes of a size such as `512MB`; one KB is 1,024 bytes. Raises Invalid."""
     found = _SIZE.fullmatch(text.upper())

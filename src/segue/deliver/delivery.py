@@ -80,7 +80,8 @@ class Delivery:
         self._records = records
         self._rows = rows
         self._oldest: int | None = None  # unfinished offset at the last `take`
-        state.moved_at = state.moved_at or clock.now_ms()
+        now = clock.now_ms()
+        state.moved_at = min(state.moved_at or now, now)
         self._over: list[int] = []  # jobs whose last state the commit under way writes
         self._redrives: deque[tuple[int, str, str]] = deque()  # asked for: job, reasons, messageIds
         self._redriven: list[tuple[int, int]] = []  # arrivals of rows that the commit under way brings back
@@ -379,7 +380,7 @@ class Delivery:
     def _admit_parked(self, row: ParkedRow, now: int) -> None:
         item = Item(row.offset, row.source, row.message_id, row.received_at, keys_of(row.order_keys), None, row.job)
         item.size = row.size
-        item.attempts, item.first_at = row.attempts, row.first_at
+        item.attempts, item.first_at = row.attempts, min(row.first_at, now)
         item.stopped_at, item.open_at = row.stopped_at, row.open_at
         item.due_at = clamp_due(row.due_at, now)
         self.sender.admit_parked(item)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from segue.control.destinations import masker, open_settings
 from segue.control.poke import ask
 from segue.control.secrets import Secrets
-from segue.core.clock import iso
+from segue.core.clock import Clock, iso
 from segue.core.destination import Response
 from segue.core.errors import Invalid, Unavailable
 from segue.core.event import CALL_TYPES, Event
@@ -29,7 +29,7 @@ from segue.deliver.lanes import Item
 from segue.destinations import catalog
 from segue.settings import Settings
 from segue.state.control import DestinationRow
-from segue.wiring.clock import SystemClock
+from segue.wiring.clock import clock_of
 from segue.wiring.instance import Instance
 from segue.wiring.own_sandboxes import sandbox_of
 from segue.wiring.sending import made_event, new_message_id
@@ -59,7 +59,9 @@ class Called(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-async def call_destination(row: DestinationRow, secrets: Secrets, policy: AddressPolicy, who: str) -> Called:
+async def call_destination(
+    row: DestinationRow, secrets: Secrets, policy: AddressPolicy, who: str, clock: Clock
+) -> Called:
     """Make one real call to the destination, enabled or not, with this process's environment.
 
     `who` says who makes it. Raises Invalid where its settings cannot be used, Unavailable where it does not end.
@@ -67,12 +69,12 @@ async def call_destination(row: DestinationRow, secrets: Secrets, policy: Addres
     kind = catalog()[row.kind]
     opened = open_settings(row, secrets, os.environ)
     call_type = next(name for name in ("identify", "track", *CALL_TYPES) if name in kind.methods)
-    now = iso(SystemClock().now_ms())
+    now = iso(clock.now_ms())
     made = made_event(call_type, "segue-test", "Segue Test")
     stamps = {"messageId": new_message_id(), "timestamp": now, "originalTimestamp": now, "receivedAt": now}
     event = Event(json.dumps(made | stamps).encode())
     mask = masker(row, secrets, os.environ).mask
-    attempt = await _attempt(kind.send(opened, event), event, mask, policy)
+    attempt = await _attempt(kind.send(opened, event), event, mask, policy, clock)
     shown = attempt_shown(
         at=attempt.started_at,
         duration_ms=attempt.response.duration_ms,
@@ -90,7 +92,8 @@ def called(instance: Instance, row: DestinationRow, secrets: Secrets, settings: 
     answer = ask(instance.folder, {"do": "test", "destination": row.slug}, CALL_MOST_S + 5)
     if answer is None:
         policy = address_policy(allow_internal=settings.allow_internal)
-        return _with_remedy(asyncio.run(call_destination(row, secrets, policy, BY_US)), row, instance)
+        call = call_destination(row, secrets, policy, BY_US, clock_of(instance))
+        return _with_remedy(asyncio.run(call), row, instance)
     by_server = msgspec.convert(answer, Called)
     if by_server.error:
         raise Invalid(by_server.error)
@@ -111,12 +114,12 @@ def _with_remedy(found: Called, row: DestinationRow, instance: Instance) -> Call
     return Called(lines=(*call, f"not delivered: {found.reason}", line), reason=found.reason)
 
 
-async def _attempt(flow: Any, event: Event, mask: Mask, policy: AddressPolicy) -> Attempt:
+async def _attempt(flow: Any, event: Event, mask: Mask, policy: AddressPolicy, clock: Clock) -> Attempt:
     network = HttpClient(policy)
     finished: asyncio.Future[Attempt] = asyncio.get_running_loop().create_future()
     item = Item(0, "", event.message_id, 0, (), event)
     try:
-        Attempt([item], flow, mask, network, SystemClock(), finished.set_result).begin()
+        Attempt([item], flow, mask, network, clock, finished.set_result).begin()
         return await asyncio.wait_for(finished, CALL_MOST_S)
     except TimeoutError:
         raise Unavailable(f"the call did not end within {CALL_MOST_S:.0f} s") from None

@@ -22,7 +22,7 @@ from segue.control.destinations import open_settings
 from segue.control.units import counted, size_bytes, size_text
 from segue.core.errors import SegueError
 from segue.settings import Settings
-from segue.wiring.clock import SystemClock
+from segue.wiring.clock import clock_of
 from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
 from segue.wiring.texts import trouble
@@ -46,7 +46,7 @@ def checkup(instance: Instance, settings: Settings) -> list[Finding]:
         return [*findings, Finding(False, f"there is no Segue in {instance.folder}; start one with `{start}`")]
     findings += _guarded(partial(_running, instance))
     try:
-        with open_views(instance, SystemClock()) as views:
+        with open_views(instance, clock_of(instance)) as views:
             for check in (_log, _destinations):
                 findings += _guarded(partial(check, views, settings))
     except (SegueError, sqlite3.Error) as error:

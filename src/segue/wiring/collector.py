@@ -42,7 +42,7 @@ from segue.state.profile_readers import ProfileReaders
 from segue.state.quarantine import Quarantine
 from segue.wiring.calling import BY_SERVER, Called, call_destination
 from segue.wiring.child import Child
-from segue.wiring.clock import SystemClock
+from segue.wiring.clock import behind_ms, own_clock
 from segue.wiring.demo import demo_workspace
 from segue.wiring.following import Following
 from segue.wiring.housekeeping import Housekeeping
@@ -52,6 +52,7 @@ from segue.wiring.options import Options, Word
 from segue.wiring.patience import patiently
 from segue.wiring.ports import listen
 from segue.wiring.socket_server import SocketServer
+from segue.wiring.texts import behind_text
 from segue.wiring.views import open_views
 from segue.wiring.worker_process import CONTROL, EVENTS, policy_of
 
@@ -128,7 +129,7 @@ class CollectorParts:
         try:
             row = find_destination(self.control.snapshot(), slug)
             policy = policy_of(self.options, self.settings)
-            called = await call_destination(row, self.secrets, policy, BY_SERVER)
+            called = await call_destination(row, self.secrets, policy, BY_SERVER, self.clock)
         except SegueError as error:
             called = Called(error=str(error))
         found: dict[str, Any] = msgspec.to_builtins(called)
@@ -141,6 +142,8 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
     settings = read_settings(os.environ)
     with ExitStack() as stack:
         parts = CollectorParts(child.options, settings, clock, stack)
+        if behind := behind_ms(parts.views.log, clock.now_ms()):
+            child.log.warning(behind_text(behind))
         listener = await patiently(lambda: listen(child.options.host, child.options.port))
         metrics, limits = CollectMetrics(), settings.collect.limits()
         followers = SocketServer(parts.instance.folder, reload=lambda: following.now(), test=parts.test)
@@ -246,6 +249,6 @@ def first_write_key(control: ControlStore) -> str:
 
 async def serve_collector(child: Child) -> None:
     """Take events in until told to stop."""
-    async with running_collector(child, SystemClock(), wake_by_pipe(child.pipes.wake)) as word:
+    async with running_collector(child, own_clock(), wake_by_pipe(child.pipes.wake)) as word:
         child.ready(word)
         await child.stop.wait()

@@ -15,6 +15,7 @@ from segue.wiring.hints import pasteable
 from segue.wiring.instance import Address, Instance
 from segue.wiring.options import Options
 from segue.wiring.supervisor import Supervisor
+from segue.wiring.texts import moved_text
 
 Say = Callable[[str], None]
 
@@ -55,6 +56,8 @@ def announcement(address: Address, write_key: str, options: Options) -> list[str
     lines = [f"Segue is ready. Data is in {options.data}; Ctrl-C ends it.", f"  collector  {address.url}"]
     if address.sandbox_url is not None:
         lines.append(f"  sandboxes  {address.sandbox_url}")
+    if clock := address.settings.get("clock"):
+        lines.append(f"  clock      {moved_text(clock)}")
     if not write_key:
         apply = pasteable("apply", "FILE", folder=folder)
         return [*lines, "", f"No source has a write key yet. Describe one in a FILE, then:  {apply}"]

@@ -15,7 +15,7 @@ from segue.core.errors import Held
 from segue.sandbox.app import create_app
 from segue.sandbox.server import loopback_socket, server
 from segue.wiring.child import Child
-from segue.wiring.clock import SystemClock
+from segue.wiring.clock import own_clock
 from segue.wiring.instance import Instance
 from segue.wiring.options import Word
 from segue.wiring.patience import patiently
@@ -35,7 +35,7 @@ async def running_sandboxes(
     lock = instance.hold("sandboxes")
     try:
         listener = await patiently(lambda: _listener(port, option))
-        config = server(create_app(instance.sandbox, SystemClock())).config
+        config = server(create_app(instance.sandbox, own_clock())).config
         up = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve_until(config, listener, stop, up))

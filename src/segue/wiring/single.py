@@ -6,7 +6,7 @@ Rule: both run as they do apart; only the wake-up is a call instead of a pipe.
 from __future__ import annotations
 
 from segue.wiring.child import Child
-from segue.wiring.clock import SystemClock
+from segue.wiring.clock import own_clock
 from segue.wiring.collector import Wake, running_collector
 from segue.wiring.worker import Worker
 from segue.wiring.worker_process import running_worker
@@ -14,7 +14,7 @@ from segue.wiring.worker_process import running_worker
 
 async def serve_single(child: Child) -> None:
     """Take events in and deliver them until told to stop."""
-    clock = SystemClock()
+    clock = own_clock()
     workers: list[Worker] = []
 
     def grown() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from segue.control.units import counted
+from segue.control.units import counted, duration_text
 
 Paste = Callable[..., str]
 """Words of a command as a line that can be pasted: `hints.pasteable` of the instance."""
@@ -144,6 +144,10 @@ def _attention(status: dict[str, Any], paste: Paste, start: str | None, shortage
         yield f"! no Segue runs here now; start it with `{start}`"
     if shortage:
         yield f"! {shortage}"
+    if "clock" in status:
+        yield f"! {moved_text(status['clock'])}"
+    if "clock_behind_ms" in status:
+        yield f"! {behind_text(status['clock_behind_ms'])}"
     if not status["sources"]:
         yield f"! there is no source yet: describe one in a FILE, then `{paste('apply', 'FILE')}`"
     strangers = status["unknown_keys"]["dropped"]
@@ -152,6 +156,20 @@ def _attention(status: dict[str, Any], paste: Paste, start: str | None, shortage
         yield f"{told}; the newest are in `{paste('tail', '--no-follow')}`"
     for entry in status["destinations"]:
         yield from (f"! {line}" for line in trouble(entry, paste))
+
+
+def moved_text(clock: str) -> str:
+    """That the clock is moved, in one line; `clock` as it is set: `offset:+31d`."""
+    return f"the clock is moved for tests: SEGUE_CLOCK={clock}"
+
+
+def behind_text(milliseconds: int) -> str:
+    """What it means that the clock is so far behind the newest event, in one line."""
+    by = duration_text(milliseconds // 60_000 * 60_000)
+    return (
+        f"the clock is {by} behind the newest event: until it has caught up, windows and timers stand still, nothing "
+        "old is dropped and no messageId is forgotten; move it forward with SEGUE_CLOCK, or begin in a fresh folder"
+    )
 
 
 def trouble(entry: dict[str, Any], paste: Paste) -> Iterator[str]:

@@ -17,6 +17,7 @@ from segue.control.destinations import masker
 from segue.control.explain import explain
 from segue.control.secrets import Secrets
 from segue.control.status import status
+from segue.control.units import offset_text
 from segue.core.clock import Clock
 from segue.core.errors import Invalid
 from segue.deliver.plan import Plan
@@ -28,6 +29,7 @@ from segue.state.deliveries import DeliveryReader
 from segue.state.profile_readers import ProfileReaders
 from segue.state.profile_rows import ProfilesState
 from segue.state.quarantine import QuarantineReader
+from segue.wiring.clock import behind_ms, moved_ms
 from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
 from segue.wiring.own_sandboxes import sends_to_sandbox
@@ -41,6 +43,7 @@ class Views:
         self,
         instance: Instance,
         *,
+        clock: Clock,
         control: ControlStore,
         state: DeliveryReader,
         log: SQLiteLogReader,
@@ -50,6 +53,7 @@ class Views:
         sandbox_url: str | None,
     ) -> None:
         self.instance = instance
+        self.clock = clock
         self.control = control
         self.state = state
         self.log = log
@@ -67,7 +71,16 @@ class Views:
         sandboxes = {row.id: self.is_on_sandbox(row) for row in control.destinations}
         dropped, replays = self.quarantine.counts(), self.state.replays()
         return status(
-            control, states, ends, dropped, is_sandbox=sandboxes, replays=replays, profiles=profiles, lakes=lakes
+            control,
+            states,
+            ends,
+            dropped,
+            is_sandbox=sandboxes,
+            replays=replays,
+            profiles=profiles,
+            lakes=lakes,
+            clock=offset_text(moved_ms(self.clock)),
+            clock_behind_ms=behind_ms(self.log, self.clock.now_ms()),
         )
 
     def profile_states(self, control: Control) -> dict[int, ProfilesState]:
@@ -128,6 +141,7 @@ def open_views(instance: Instance, clock: Clock) -> Iterator[Views]:
     with ExitStack() as stack:
         yield Views(
             instance,
+            clock=clock,
             control=stack.enter_context(closing(ControlStore(instance.control, clock))),
             state=stack.enter_context(closing(DeliveryReader(instance.state))),
             log=stack.enter_context(closing(SQLiteLogReader(instance.log))),

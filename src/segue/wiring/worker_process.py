@@ -21,7 +21,7 @@ from segue.settings import Settings, read_settings
 from segue.state.control import ControlStore
 from segue.state.deliveries import DeliveryReader, DeliveryWriter
 from segue.wiring.child import Child
-from segue.wiring.clock import SystemClock
+from segue.wiring.clock import own_clock
 from segue.wiring.following import Following
 from segue.wiring.instance import Instance
 from segue.wiring.options import Options, Word
@@ -95,7 +95,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
 
 async def serve_worker(child: Child) -> None:
     """Deliver until told to stop."""
-    async with running_worker(child, SystemClock()) as worker:
+    async with running_worker(child, own_clock()) as worker:
         loop = asyncio.get_running_loop()
         following = Following(worker.reload, child.log)
 
