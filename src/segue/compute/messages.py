@@ -16,17 +16,21 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from segue.compute.checks import Kind
 from segue.compute.tuples import IdentityTuple
 from segue.core.clock import iso
+from segue.state.computations import ComputationKind
 
-EVENT_NAMES: dict[Kind, tuple[str, str]] = {
+EVENT_NAMES: dict[ComputationKind, tuple[str, str]] = {
     "audience": ("Audience Entered", "Audience Exited"),
-    "trait": ("Trait Computed", "Trait Computed"),
+    "computed_trait": ("Trait Computed", "Trait Computed"),
 }
 """What a track call is named, by whether the value is a yes."""
 
-_ID_PREFIXES: dict[Kind, str] = {"audience": "aud_", "trait": "tra_"}
+_CLASSES: dict[ComputationKind, tuple[str, str]] = {
+    "audience": ("audience", "aud_"),
+    "computed_trait": ("trait", "tra_"),
+}
+"""What `context.personas` calls the kind, and how it writes its ids."""
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -38,7 +42,7 @@ class Subject(Struct, frozen=True, kw_only=True):
     space: int
     computation: int
     generation: int
-    kind: Kind
+    kind: ComputationKind
     key: str
     connection: int
     catalog_name: str
@@ -115,9 +119,10 @@ def _who(each: IdentityTuple) -> dict[str, str]:
 
 def _context(subject: Subject, each: IdentityTuple) -> dict[str, Any]:
     space = f"spa_{subject.space}"
+    class_, prefix = _CLASSES[subject.kind]
     personas = {
-        "computation_class": subject.kind,
-        "computation_id": f"{_ID_PREFIXES[subject.kind]}{subject.computation}",
+        "computation_class": class_,
+        "computation_id": f"{prefix}{subject.computation}",
         "computation_key": subject.key,
         "namespace": space,
         "space_id": space,
