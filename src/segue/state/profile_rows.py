@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from segue.core.profile import Cause, Collection, Link
+from segue.state.computed_rows import ComputedDelta
 
 ChangeKind = Literal["created", "linked", "merged"]
 
@@ -110,3 +111,4 @@ class ProfilesDelta(Struct, kw_only=True):
     """The events applied, in the order of the log."""
     in_lake: int = 0
     """The lake's cursor: of the events below it nobody asks any more what they were applied to."""
+    computed: ComputedDelta | None = None

@@ -14,7 +14,10 @@ from typing import Any
 import msgspec
 
 from segue.core.profile import Cause, Collection, ExternalId, Link, Profile
+from segue.state.computed_writes import CREATE as CREATE_COMPUTED
+from segue.state.computed_writes import write_computed
 from segue.state.database import open_database, open_reader, sqlite_errors, transaction
+from segue.state.outbox import CREATE as CREATE_OUTBOX
 from segue.state.profile_rows import Change, Demotion, Placed, ProfilesDelta, ProfilesState
 from segue.state.resolutions import pack, unpack
 
@@ -51,6 +54,7 @@ MIGRATIONS = (
     """
     CREATE TABLE resolution (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, numbers BLOB NOT NULL) STRICT;
     """,
+    CREATE_COMPUTED + CREATE_OUTBOX,
 )
 
 UPSERT_SPACE = "INSERT INTO space VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET body = excluded.body"
@@ -116,6 +120,8 @@ class ProfileWriter:
             run.execute(INSERT_RESOLUTION, (delta.placed[0].offset, delta.placed[-1].offset, pack(delta.placed)))
         run.execute(DELETE_RESOLUTIONS, (delta.in_lake,))
         run.execute(UPSERT_SPACE, (delta.state,))
+        if delta.computed is not None:
+            write_computed(run, delta.computed)
 
 
 class ProfileReader:

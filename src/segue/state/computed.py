@@ -1,0 +1,128 @@
+"""Reading computed traits and audiences: what profiles have, what was told to whom, what is due.
+
+Rule: each read is one transaction; whoever reads sees one commit of the space or the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from segue.state.computed_rows import (
+    ComputationState,
+    ComputedRow,
+    ComputeState,
+    ConnectionState,
+    HoldingRow,
+    ToldRow,
+)
+from segue.state.database import open_reader, sqlite_errors
+from segue.state.profiles import MIGRATIONS
+
+_decode_state = msgspec.msgpack.Decoder(ComputeState).decode
+_decode_computation = msgspec.msgpack.Decoder(ComputationState).decode
+_decode_connection = msgspec.msgpack.Decoder(ConnectionState).decode
+
+
+class ComputedReader:
+    """Reads of the same file, from any process, each one transaction. Each raises Unavailable, Damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = open_reader(path, len(MIGRATIONS))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def state(self) -> ComputeState:
+        """The space's compute time and counts."""
+        rows = self._rows("SELECT body FROM compute")
+        return _decode_state(rows[0][0]) if rows else ComputeState()
+
+    def computations(self) -> dict[int, ComputationState]:
+        """Every computation that was ever begun, by its id."""
+        return {number: _decode_computation(body) for number, body in self._rows("SELECT id, body FROM computation")}
+
+    def connections(self) -> dict[int, ConnectionState]:
+        """Every connection there is, by its id."""
+        return {number: _decode_connection(body) for number, body in self._rows("SELECT id, body FROM connection")}
+
+    def progress(self, computation: int) -> ComputationState | None:
+        """How far a computation is."""
+        rows = self._rows("SELECT body FROM computation WHERE id = ?", (computation,))
+        return _decode_computation(rows[0][0]) if rows else None
+
+    def connection(self, connection: int) -> ConnectionState | None:
+        """How far a connection is."""
+        rows = self._rows("SELECT body FROM connection WHERE id = ?", (connection,))
+        return _decode_connection(rows[0][0]) if rows else None
+
+    def computed(self, profile: int) -> ComputedRow | None:
+        """The state of a profile's leaves."""
+        rows = self._rows("SELECT profile, due, body FROM computed WHERE profile = ?", (profile,))
+        return ComputedRow._make(rows[0]) if rows else None
+
+    def chunk(self, profile: int, leaf: int, number: int) -> bytes | None:
+        """A part of a long list of entries."""
+        query = "SELECT body FROM chunk WHERE profile = ? AND leaf = ? AND number = ?"
+        rows = self._rows(query, (profile, leaf, number))
+        return rows[0][0] if rows else None
+
+    def holdings_of(self, profile: int) -> dict[int, HoldingRow]:
+        """What a profile has, by computation."""
+        query = "SELECT computation, profile, value, since, version, once FROM holding WHERE profile = ?"
+        return {row[0]: _holding(row[1:]) for row in self._rows(query, (profile,))}
+
+    def holdings(self, computation: int, *, after: int = 0, limit: int = 500) -> list[HoldingRow]:
+        """What profiles have of a computation, by their number, from above `after`."""
+        query = """SELECT profile, value, since, version, once FROM holding
+          WHERE computation = ? AND profile > ? ORDER BY profile LIMIT ?"""
+        return [_holding(row) for row in self._rows(query, (computation, after, limit))]
+
+    def members(self, computation: int, *, after: int = 0, limit: int = 500) -> list[HoldingRow]:
+        """Those of an audience that are in, of a trait those that have a value; by number, from above `after`."""
+        query = """SELECT profile, value, since, version, once FROM holding
+          WHERE computation = ? AND profile > ? AND value IS NOT NULL AND value NOT IN ('false', 'null')
+          ORDER BY profile LIMIT ?"""
+        return [_holding(row) for row in self._rows(query, (computation, after, limit))]
+
+    def count(self, computation: int) -> int:
+        """How many members an audience has, or how many profiles a value."""
+        query = """SELECT count(*) FROM holding
+          WHERE computation = ? AND value IS NOT NULL AND value NOT IN ('false', 'null')"""
+        return int(self._rows(query, (computation,))[0][0])
+
+    def told_of(self, profile: int) -> list[ToldRow]:
+        """What was told of a profile, over all connections."""
+        query = "SELECT connection, tuple, profile, value, version, message_id, at FROM told WHERE profile = ?"
+        return [ToldRow._make(row) for row in self._rows(query, (profile,))]
+
+    def pending(self, connection: int, *, after: int = 0, limit: int = 500) -> list[int]:
+        """The profiles that wait for a connection's next instant, from above `after`."""
+        query = "SELECT profile FROM pending WHERE connection = ? AND profile > ? ORDER BY profile LIMIT ?"
+        return [row[0] for row in self._rows(query, (connection, after, limit))]
+
+    def due(self, *, after: tuple[int, int], limit: int) -> list[tuple[int, int]]:
+        """The next (instant, profile) after this one, in order."""
+        query = """SELECT due, profile FROM computed WHERE due IS NOT NULL AND (due, profile) > (?, ?)
+          ORDER BY due, profile LIMIT ?"""
+        return self._rows(query, (*after, limit))
+
+    def profile_numbers(self, *, after: int, limit: int) -> list[int]:
+        """The numbers of users, without the absorbed ones, from above `after`."""
+        query = """SELECT number FROM profile WHERE number > ? AND canonical = number AND collection = 'users'
+          ORDER BY number LIMIT ?"""
+        return [row[0] for row in self._rows(query, (after, limit))]
+
+    def _rows(self, query: str, parameters: Sequence[object] = ()) -> list[Any]:
+        with sqlite_errors(self._path):
+            return self._connection.execute(query, tuple(parameters)).fetchall()
+
+
+def _holding(row: Iterable[Any]) -> HoldingRow:
+    profile, value, since, version, once = row
+    return HoldingRow(profile, value, since, version, bool(once))
