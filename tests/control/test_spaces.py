@@ -96,8 +96,7 @@ def test_the_whole_form_is_read():
         ("identity:", "identty:", r'^spaces\[0\].identty: there is no such key; did you mean "identity"\?'),
         ("blocked:", "block:", r'^spaces\[0\].identity.block: there is no such key; did you mean "blocked"\?'),
         ("limit: 2", "limt: 2", r'identifiers\[1\].limt: there is no such key; did you mean "limit"\? \(line 10\)$'),
-        ("    name: Production", "    audiences: []", r"^spaces\[0\].audiences: there is no such key \(line 5\)$"),
-        ("    name: Production", "    computed_traits: []", r"^spaces\[0\].computed_traits: there is no such key"),
+        ("    name: Production", "    journeys: []", r"^spaces\[0\].journeys: there is no such key \(line 5\)$"),
         ("crm.id", "CRM", r"^spaces\[0\].identity.identifiers\[1\].type: a type has .* \(line 10\)$"),
         ("crm.id", "user_id", r"identifiers\[1\].type: another identifier has the type 'user_id'"),
         ("crm.id", "group_id", r"identifiers\[1\].keys: an account is named by"),
@@ -136,7 +135,8 @@ def test_a_plan_shows_a_space_and_what_is_lost_with_it(store):
     assert changed.text() == (
         '~ space prod\n    identity.blocked: "as Segment" -> ["0"]\n\n0 to create, 1 to change, 0 to delete.\n'
     )
-    assert "- space prod (with its profiles and its tokens)" in make_plan(store.snapshot(), file(""), SECRETS).text()
+    plan = make_plan(store.snapshot(), file(""), SECRETS)
+    assert "- space prod (with its profiles, its audiences and computed traits, and its tokens)" in plan.text()
 
 
 def test_a_changed_space_keeps_its_id_and_one_made_again_does_not(store):

@@ -28,7 +28,14 @@ destinations:
     enabled: true
     settings: {apiKey: "${PLANHAT_TOKEN}", subdomain: api-eu}
 spaces:
-  - {slug: prod, sources: [website]}
+  - slug: prod
+    sources: [website]
+    computed_traits:
+      - {name: Orders, definition: "event('Order Completed').count()", destinations: [planhat]}
+    audiences:
+      - name: Recent buyers
+        definition: "event('Order Completed').within(30 days).count() >= 1"
+        destinations: [{slug: planhat, track: true, sync: 6 hours}]
 ```
 
 - `${NAME}` in a setting is a reference to the server's environment: it is stored as a reference and read when it is
@@ -37,7 +44,15 @@ spaces:
   where nothing is stored. In an entry of a list it stands for the secret of the stored entry that says the same
   otherwise: the headers of an address are not kept for another one.
 - A destination that changes its `source` or `kind` is deleted and created anew.
-- What the file does not name is deleted. `plan` shows it.
+- What the file does not name is deleted. `plan` shows it. An audience or computed trait that is left out is switched
+  off and deleted in one; profiles keep its last value as a trait.
+- A key of an audience or computed trait is made from its name (`Recent buyers` gives `recent_buyers`) or said by
+  `key`. It is given once in a space, also where its owner is deleted. Another name without `key` is another audience;
+  to rename one, write its `key` beside the new name. `export` always writes it.
+- A mistake in a definition is told with line and column inside the definition, and the line of the file. `plan` and
+  `apply` point out what is allowed and often not meant, such as a date without a time zone.
+- `sync` is `realtime`, or a time from `1 minute` to `24 hours` in whole minutes or hours: then a destination gets only
+  the net change since the last time. A destination's own `sync` goes before the one beside `destinations`.
 
 """
 
@@ -49,6 +64,8 @@ _TITLES = {
     "SpaceEntry": "spaces",
     "IdentityEntry": "identity",
     "IdentifierEntry": "identifiers",
+    "ComputationEntry": "Audience or trait",
+    "ConnectionEntry": "Connection",
 }
 
 
@@ -82,7 +99,8 @@ def _type(value: dict[str, Any]) -> str:
         return " or ".join(_type(choice) for choice in value["anyOf"])
     if "$ref" in value:
         name = value["$ref"].rpartition("/")[2]
-        return f"[{_TITLES.get(name, name)}](#{_TITLES.get(name, name).lower()})"
+        title = _TITLES.get(name, name)
+        return f"[{title}](#{title.lower().replace(' ', '-')})"
     if value.get("type") == "array":
         return f"list of {_type(value['items'])}"
     return f"{value.get('type', '')} {code(value.get('pattern', ''))}".strip()

@@ -135,9 +135,9 @@ def _planned(file: Path, wanted: WorkspaceFile, instance: Instance, settings: Se
 
 
 def _say(done: Plan, wanted: WorkspaceFile) -> None:
-    """The plan, and what the file leaves to an environment that has it not."""
+    """The plan, what is often not meant so, and what the file leaves to an environment that has it not."""
     from segue.control.plan import unset_variables
 
     click.echo(done.text(), nl=False)
-    for line in unset_variables(wanted, os.environ):
+    for line in (*wanted.cautions, *unset_variables(wanted, os.environ)):
         click.echo(line)

@@ -13,6 +13,9 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from segue.control.computation_plan import check_kept, check_new, check_unneeded, computation_fields, deleted_note
+from segue.control.computations import KIND_WORDS, ComputationSpec
+from segue.control.computations import spec_of as computation_spec_of
 from segue.control.destinations import DestinationSpec, settings_with_kept, spec_of
 from segue.control.secrets import Secrets
 from segue.control.setting_values import (
@@ -48,10 +51,11 @@ class Step(Struct, frozen=True, kw_only=True):
     """What happens to one resource. `wanted` is how it shall be; None where it is deleted."""
 
     action: Action
-    resource: Literal["workspace", "source", "destination", "space"]
+    resource: Literal["workspace", "source", "destination", "space", "computed_trait", "audience"]
     slug: str
     changes: tuple[FieldChange, ...] = ()
-    wanted: WorkspaceRow | SourceRow | DestinationSpec | SpaceRow | None = None
+    note: str = ""
+    wanted: WorkspaceRow | SourceRow | DestinationSpec | SpaceRow | ComputationSpec | None = None
 
 
 class Plan(Struct, frozen=True):
@@ -79,14 +83,18 @@ class Plan(Struct, frozen=True):
 def make_plan(control: Control, file: WorkspaceFile, secrets: Secrets) -> Plan:
     """The steps from `control` to `file`.
 
-    Raises Invalid where the file keeps a secret (`{kept: true}`) that is not stored.
+    Raises Invalid where the file keeps a secret (`{kept: true}`) that is not stored, gives a key again, or changes of
+    an audience what is fixed at its creation.
     """
+    destinations = tuple(_destination_steps(control, file, secrets))
+    anew = {step.slug for step in destinations if step.action == "replace"}
     return Plan(
         (
             *_workspace_steps(control.workspace, file.workspace),
             *_source_steps(control.sources, file.sources),
-            *_destination_steps(control, file, secrets),
+            *destinations,
             *_space_steps(control.spaces, file.spaces),
+            *_computation_steps(control, file, anew),
         )
     )
 
@@ -157,6 +165,30 @@ def _space_steps(stored: Iterable[SpaceRow], wanted: Iterable[SpaceRow]) -> Iter
             yield Step(action=action, resource="space", slug=row.slug, changes=changes, wanted=row)
     for slug in before:
         yield Step(action="delete", resource="space", slug=slug)
+
+
+def _computation_steps(control: Control, file: WorkspaceFile, anew: set[str]) -> Iterable[Step]:
+    """`anew`: destinations that are deleted and created, and with them what they were told."""
+    slugs = {space.slug for space in file.spaces}
+    stored = (computation_spec_of(row, control) for row in control.computations)
+    before = {spec.label: spec for spec in stored if spec.space in slugs}
+    created = [spec for spec in file.computations.values() if spec.label not in before]
+    for path, spec in file.computations.items():
+        former = before.pop(spec.label, None)
+        with file.lines_named():
+            if former is None:
+                check_new(control, spec, path)
+            else:
+                check_kept(former, spec, path)
+        known = computation_fields(former, without=anew) if former else {}
+        changes = _changes(known, computation_fields(spec))
+        if changes:
+            action: Action = "change" if former else "create"
+            yield Step(action=action, resource=spec.kind, slug=spec.label, changes=changes, wanted=spec)
+    for spec in before.values():
+        with file.lines_named():
+            check_unneeded(spec, file.computations)
+        yield Step(action="delete", resource=spec.kind, slug=spec.label, note=deleted_note(spec, created))
 
 
 def identity_entry(rules: IdentityRules) -> dict[str, Any]:
@@ -233,9 +265,12 @@ def _shown(value: Value) -> str:
 
 
 def _step_text(step: Step) -> str:
-    lines = [f"{SIGNS[step.action]} {step.resource} {step.slug}"]
+    resource = KIND_WORDS.get(step.resource, step.resource)
+    lines = [f"{SIGNS[step.action]} {resource} {step.slug}"]
+    if step.note:
+        lines[0] += f" ({step.note})"
     if step.action == "delete" and step.resource == "space":
-        lines[0] += " (with its profiles and its tokens)"
+        lines[0] += " (with its profiles, its audiences and computed traits, and its tokens)"
     if step.action == "replace":
         lines[0] += " (deleted and created anew: what waits for the old one is not sent)"
     for change in step.changes:

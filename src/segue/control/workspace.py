@@ -6,11 +6,12 @@ Rule: a file is applied in one transaction or not at all; applying what `export`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from segue.control import destinations
+from segue.control import computations, destinations
 from segue.control.plan import Plan, Step, identity_entry, make_plan
 from segue.control.secrets import Secrets
 from segue.control.setting_values import printed_value, unsealed_value
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 def apply(store: ControlStore, file: WorkspaceFile, secrets: Secrets, read_ends: Callable[[], Ends]) -> Plan:
     """Make the stored workspace say what the file says, and remember the file. The answer is what was done.
 
-    `read_ends` is called inside the transaction and only where a destination is new: it begins at the log's
-    end of that moment. Raises Invalid where a secret is kept that is not stored.
+    `read_ends` is called inside the transaction, once at most, and only where a destination is new or is named by a
+    space for the first time: it begins at the log's end of that moment. Raises Invalid as `make_plan`.
     """
     with store.change() as change:
         plan = make_plan(change.control(), file, secrets)
@@ -51,7 +52,7 @@ def export(control: Control) -> str:
         "workspace": _workspace_entry(control.workspace),
         "sources": [_source_entry(row) for row in control.sources],
         "destinations": [_destination_entry(row) for row in control.destinations],
-        "spaces": [_space_entry(row) for row in control.spaces],
+        "spaces": [_space_entry(row, control) for row in control.spaces],
     }
     return yaml.dump(entry, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
 
@@ -65,7 +66,7 @@ class _PlainDumper(yaml.SafeDumper):
 
 def _carry_out(change: Change, steps: Iterable[Step], secrets: Secrets, read_ends: Callable[[], Ends]) -> None:
     control = change.control()
-    resources = ("workspace", "source", "destination", "space")
+    resources = ("workspace", "source", "destination", "space", "computed_trait", "audience")
     of = {name: [step for step in steps if step.resource == name] for name in resources}
     for step in of["workspace"]:
         assert isinstance(step.wanted, WorkspaceRow)
@@ -79,17 +80,21 @@ def _carry_out(change: Change, steps: Iterable[Step], secrets: Secrets, read_end
     for step in of["source"]:
         if isinstance(step.wanted, SourceRow):
             change.put_source(step.wanted)
-    ends = read_ends() if any(step.action in ("create", "replace") for step in of["destination"]) else None
+    once = cache(read_ends)
     for step in of["destination"]:
-        _put_destination(change, control, step, secrets, ends)
+        _put_destination(change, control, step, secrets, once)
     for step in of["space"]:
         _put_space(change, control, step)
+    for step in (*of["computed_trait"], *of["audience"]):
+        _put_computation(change, control, step, once)
     for step in of["source"]:
         if step.action == "delete":
             change.delete_source(step.slug)
 
 
-def _put_destination(change: Change, control: Control, step: Step, secrets: Secrets, ends: Ends | None) -> None:
+def _put_destination(
+    change: Change, control: Control, step: Step, secrets: Secrets, read_ends: Callable[[], Ends]
+) -> None:
     if step.action == "delete":
         return
     assert isinstance(step.wanted, destinations.DestinationSpec)
@@ -97,8 +102,7 @@ def _put_destination(change: Change, control: Control, step: Step, secrets: Secr
         row = destinations.find_destination(control, step.slug)
         destinations.put(change, row, step.wanted, secrets)
     else:
-        assert ends is not None
-        destinations.add(change, step.wanted, secrets, ends)
+        destinations.add(change, step.wanted, secrets, read_ends())
 
 
 def _put_space(change: Change, control: Control, step: Step) -> None:
@@ -107,6 +111,16 @@ def _put_space(change: Change, control: Control, step: Step) -> None:
     else:
         assert isinstance(step.wanted, SpaceRow)
         change.put_space(step.wanted)
+
+
+def _put_computation(change: Change, control: Control, step: Step, read_ends: Callable[[], Ends]) -> None:
+    if step.action == "delete":
+        space, key = step.slug.split("/")
+        found = find_space(control, space).id
+        change.delete_computation(next(row.id for row in control.computations_of(found) if row.key == key))
+    else:
+        assert isinstance(step.wanted, computations.ComputationSpec)
+        computations.put(change, step.wanted, read_ends)
 
 
 def _workspace_entry(row: WorkspaceRow) -> dict[str, Any]:
@@ -140,7 +154,10 @@ def _destination_entry(row: DestinationRow) -> dict[str, Any]:
     return entry
 
 
-def _space_entry(row: SpaceRow) -> dict[str, Any]:
-    entry = {"slug": row.slug, "name": row.name, "sources": list(row.sources)}
-    identity = identity_entry(row.identity)
-    return entry | {"identity": identity} if identity else entry
+def _space_entry(row: SpaceRow, control: Control) -> dict[str, Any]:
+    entry: dict[str, Any] = {"slug": row.slug, "name": row.name, "sources": list(row.sources)}
+    entry["identity"] = identity_entry(row.identity)
+    specs = [computations.spec_of(each, control) for each in control.computations_of(row.id)]
+    for name, kind in (("computed_traits", "computed_trait"), ("audiences", "audience")):
+        entry[name] = [computations.computation_entry(spec) for spec in specs if spec.kind == kind]
+    return {name: value for name, value in entry.items() if value or name == "sources"}

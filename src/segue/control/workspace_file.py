@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -16,6 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from segue.control.computation_entries import COMPUTATIONS_MAX, ComputationEntry, ConnectionEntry
+from segue.control.computations import ComputationSpec
 from segue.control.destinations import (
     DESTINATIONS_MAX,
     DestinationSpec,
@@ -123,6 +125,14 @@ class SpaceEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sources: Annotated[list[str], Meta(description="The slugs of the sources whose events make the profiles.")]
     name: Annotated[Name | None, Meta(description="What people read; the slug where it is absent.")] = None
     identity: Annotated[IdentityEntry | None, Meta(description="Segment's default rules where it is absent.")] = None
+    computed_traits: Annotated[
+        list[ComputationEntry],
+        Meta(description="Values computed of each profile.", max_length=COMPUTATIONS_MAX),
+    ] = []
+    audiences: Annotated[
+        list[ComputationEntry],
+        Meta(description="Sets of profiles, by a condition.", max_length=COMPUTATIONS_MAX),
+    ] = []
 
 
 class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,17 +152,26 @@ ENTRIES: dict[str, type[Struct]] = {
     "spaces": SpaceEntry,
     "spaces.identity": IdentityEntry,
     "spaces.identity.identifiers": IdentifierEntry,
+    "spaces.computed_traits": ComputationEntry,
+    "spaces.computed_traits.destinations": ConnectionEntry,
+    "spaces.audiences": ComputationEntry,
+    "spaces.audiences.destinations": ConnectionEntry,
 }
 """What stands at each path of a file, the places in lists left out."""
 
 
 class WorkspaceFile(Struct, frozen=True, kw_only=True):
-    """A file that was read and checked. `hash` is of its bytes."""
+    """A file that was read and checked. `hash` is of its bytes.
+
+    `computations` are by their path in the file; `cautions` say what is allowed and yet often not meant, a line each.
+    """
 
     workspace: WorkspaceRow
     sources: tuple[SourceRow, ...]
     destinations: tuple[DestinationSpec, ...]
     spaces: tuple[SpaceRow, ...] = ()
+    computations: dict[str, ComputationSpec] = {}
+    cautions: tuple[str, ...] = ()
     hash: str = ""
     line_of: Callable[[str], int] | None = None
 
@@ -245,11 +264,16 @@ def _checked(entry: FileEntry, environ: Mapping[str, str], digest: str) -> Works
     check_name(workspace.name, "workspace.name")
     sources = _sources(entry.sources)
     slugs = [source.slug for source in sources]
+    destinations = _destinations(entry.destinations, slugs, environ)
+    spaces = _spaces(entry.spaces, slugs)
+    computations, cautions = _computations(entry.spaces, spaces, destinations)
     return WorkspaceFile(
         workspace=workspace,
         sources=sources,
-        destinations=_destinations(entry.destinations, slugs, environ),
-        spaces=_spaces(entry.spaces, slugs),
+        destinations=destinations,
+        spaces=spaces,
+        computations=computations,
+        cautions=tuple(cautions),
         hash=digest,
     )
 
@@ -342,6 +366,27 @@ def _identifier(entry: IdentifierEntry) -> IdentifierRule:
         limit = 1 if entry.type == "user_id" else DEFAULT_LIMIT
     # `check_space` refuses a period that is none.
     return IdentifierRule(type=entry.type, limit=limit, per=cast(Period, entry.per), keys=tuple(entry.keys))
+
+
+def _computations(
+    entries: list[SpaceEntry], spaces: Iterable[SpaceRow], destinations: Iterable[DestinationSpec]
+) -> tuple[dict[str, ComputationSpec], list[str]]:
+    """What the spaces compute, by path, and what to point out about it."""
+    specs: dict[str, ComputationSpec] = {}
+    cautions: list[str] = []
+    if not any(entry.computed_traits or entry.audiences for entry in entries):
+        return specs, cautions
+    from segue.control.definitions import Entry, check_computations
+
+    by_slug = {spec.slug: spec for spec in destinations}
+    for place, (entry, space) in enumerate(zip(entries, spaces, strict=True)):
+        at = f"spaces[{place}]"
+        traits = {f"{at}.computed_traits[{n}]": Entry("computed_trait", e) for n, e in enumerate(entry.computed_traits)}
+        audiences = {f"{at}.audiences[{n}]": Entry("audience", e) for n, e in enumerate(entry.audiences)}
+        found = check_computations(space, traits | audiences, by_slug)
+        specs |= found.specs
+        cautions += found.cautions
+    return specs, cautions
 
 
 def _check_reads(source: str, sources: list[str], field: str) -> None:
