@@ -63,10 +63,13 @@ class StageLoop:
         clock: Clock,
         commit: Callable[[Sequence[Any]], None],
         failed: Callable[[Exception], None],
+        broken: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
+        """`failed` is told why a commit failed, `broken` what a stage raised; it says whether it has seen to it."""
         self._clock = clock
         self._commit = commit
         self._failed = failed
+        self._broken = broken
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "commit")
         self._stages: list[Stage] = []
@@ -163,7 +166,8 @@ class StageLoop:
         try:
             at = stage.pump()
         except Exception as error:  # one that is broken must not stop the others, nor stay silent
-            self._loop.call_exception_handler({"message": "a stage cannot go on", "exception": error})
+            if not self._broken(error):
+                self._loop.call_exception_handler({"message": "a stage cannot go on", "exception": error})
             at = self._clock.now_ms() + PUMP_AGAIN_MS
         timer = self._timers.pop(id(stage), None)
         if timer is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from segue.core.profile import DEFAULT_RULES
@@ -27,6 +28,7 @@ from tests.lake.rig import read
 from .events import Event, message_id
 from .running import Instance
 from .waiting import until
+from .workspace import vendor_entry, workspace_text
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "8"))
 SEED = int(os.environ.get("KILL_SEED", "1"))
@@ -157,3 +159,27 @@ def test_a_backup_holds_the_profiles_and_their_events(make, tmp_path):
     assert stored(Folder(restored.data).profiles(1)) == expected
     assert events_of(Folder(restored.data).lake(1)) == events
     assert events
+
+
+def test_a_broken_space_is_named_and_holds_up_neither_deliveries_nor_other_spaces(make):
+    instance = make()
+    workspace = yaml.safe_load(workspace_text([vendor_entry(instance, "plotline", "website", "reads")]))
+    spaces = [{"slug": slug, "sources": ["website"]} for slug in ("prod", "dev")]
+    instance.file.write_text(yaml.safe_dump({**workspace, "spaces": spaces}))
+    instance.start()
+    instance.send({"type": "identify", "userId": "u1", "messageId": message_id()}, key="website-key")
+    until(lambda: not any(stage["lag"] for stage in instance.status()["stages"][:2]), "both spaces have it")
+    assert instance.terminate() == 0
+    path = Folder(instance.data).profiles(1)
+    path.write_bytes(b"no database" * 1000)
+    instance.start()
+    instance.send({"type": "identify", "userId": "u2", "messageId": message_id()}, key="website-key")
+    assert instance.settled("reads")["reads"]["delivered"] == 2
+    until(lambda: {entry["slug"]: entry["users"] for entry in instance.status()["spaces"]}["dev"] == 2, "dev goes on")
+    stalls = {entry["slug"]: entry.get("stall", "") for entry in instance.status()["spaces"]}
+    assert str(path) in stalls["prod"] and not stalls["dev"]
+    assert f"! prod stands still: {path}" in instance.cli("status")
+    metrics = requests.get(f"{instance.url}/metrics", timeout=10).text
+    assert 'segue_space_stalled{space="prod"} 1.0' in metrics and 'segue_space_stalled{space="dev"} 0.0' in metrics
+    (line,) = [line for line in instance.log_lines() if line["event"].startswith("space left out")]
+    assert (line["space"], line["level"], line["error"]) == ("prod", "error", stalls["prod"])

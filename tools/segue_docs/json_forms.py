@@ -71,7 +71,7 @@ STATUS: dict[str, str] = {
     "sandbox": "Whether it sends to this instance's own sandboxes. Ours.",
     "clock": "Only where `SEGUE_CLOCK` [moves the clock](../how-to/move-the-clock.md): as it is set. Ours.",
     "clock_behind_ms": "Only where the clock is behind the newest event, by a minute or more: by how much, in ms. Ours.",
-    "stall": "Only where the cursor stands: why. Ours.",
+    "stall": "Only where the cursor of a destination, of a space or of its history stands: why. Numbers of a space whose files are broken are 0. Ours.",
     "dead_letters_cut": "Only where there are any: dead letters beyond the bound, whose body is gone. Ours.",
 }
 

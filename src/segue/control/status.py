@@ -27,10 +27,12 @@ def status(
     replays: Mapping[int, ReplayState],
     profiles: Mapping[int, ProfilesState],
     lakes: Mapping[int, Position],
+    stalls: Mapping[int, str] | None = None,
     clock: str = "",
     clock_behind_ms: int = 0,
 ) -> dict[str, Any]:
-    """The object that `segue status --json` prints. `profiles` and `lakes` are of the spaces that have begun, by id.
+    """The object that `segue status --json` prints. `profiles` and `lakes` are of the spaces that have begun, by id,
+    and `stalls` says why nothing is done for a space, or for its history.
 
     `clock` says how the clock is moved, where it is, and `clock_behind_ms` how far it is behind the newest event. The
     log's end must have been read after the states of all kinds.
@@ -41,6 +43,7 @@ def status(
     ]
     spaces = [
         _space(row, profiles.get(row.id) or ProfilesState(), lakes.get(row.id) or Position(), ends)
+        | ({"stall": stalls[row.id]} if stalls and row.id in stalls else {})
         for row in control.spaces
     ]
     found: dict[str, Any] = {

@@ -103,6 +103,13 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def is_damage(error: Exception) -> bool:
+    """Whether the error says that a file is broken, which no further try mends."""
+    if isinstance(error, sqlite3.DatabaseError):
+        return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _BROKEN
+    return isinstance(error, Damaged)
+
+
 def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")

@@ -25,7 +25,7 @@ from segue.settings import Settings
 from segue.wiring.clock import clock_of
 from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
-from segue.wiring.texts import trouble
+from segue.wiring.texts import space_trouble, trouble
 from segue.wiring.views import Views, open_views, secrets_of
 
 ANSWER_WITHIN_S = 5.0
@@ -47,7 +47,7 @@ def checkup(instance: Instance, settings: Settings) -> list[Finding]:
     findings += _guarded(partial(_running, instance))
     try:
         with open_views(instance, clock_of(instance)) as views:
-            for check in (_log, _destinations):
+            for check in (_log, _destinations, _spaces):
                 findings += _guarded(partial(check, views, settings))
     except (SegueError, sqlite3.Error) as error:
         findings.append(Finding(False, str(error)))
@@ -139,3 +139,12 @@ def _destinations(views: Views, settings: Settings) -> Iterator[Finding]:
         else:
             off = "" if row.enabled else " (switched off)"
             yield Finding(True, f"{row.slug}{off}: lag {entry['lag']}, retrying {entry['retrying']}")
+
+
+def _spaces(views: Views, _settings: Settings) -> Iterator[Finding]:
+    for entry in views.status()["spaces"]:
+        found = list(space_trouble(entry))
+        yield from (Finding(False, line) for line in found)
+        if not found:
+            people = f"{counted(entry['users'], 'user')}, {counted(entry['accounts'], 'account')}"
+            yield Finding(True, f"{entry['slug']}: {people}, lag {entry['lag']}")

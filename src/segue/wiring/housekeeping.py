@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from segue.control.status import unread_state
 from segue.core.clock import Clock
+from segue.core.errors import Damaged
 from segue.lake.manifest import ManifestReaders
 from segue.log import Dropped, LogWriter
 from segue.settings import Settings
@@ -53,15 +54,21 @@ def passed_by_replays(control: Control, replays: dict[int, ReplayState], end: in
 
 
 def passed_by_spaces(control: Control, profiles: ProfileReaders, lakes: ManifestReaders, end: int) -> int:
-    """The lowest offset that a space or its lake has still to read; the log's end where there is none."""
+    """The lowest offset that a space or its lake has still to read; the log's end where there is none.
+
+    One whose files are broken has still to read everything: what mends it goes on from its last commit.
+    """
     numbers = [row.id for row in control.spaces]
     profiles.keep(numbers)
     lakes.keep(numbers)
     lowest = end
     for number in numbers:
-        reader, manifest = profiles.get(number), lakes.get(number)
-        lowest = min(lowest, 0 if reader is None else reader.state().position)
-        lowest = min(lowest, 0 if manifest is None else manifest.position().offset)
+        try:
+            reader, manifest = profiles.get(number), lakes.get(number)
+            lowest = min(lowest, 0 if reader is None else reader.state().position)
+            lowest = min(lowest, 0 if manifest is None else manifest.position().offset)
+        except Damaged:
+            return 0
     return lowest
 
 

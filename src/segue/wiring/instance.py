@@ -69,6 +69,10 @@ class Instance:
         """Where the profiles of a space are; its worker makes the file, and the folder that it stands in."""
         return self.spaces / str(space) / "profiles.db"
 
+    def left_out(self, space: int) -> Path:
+        """Why the worker has left a space out; there is no such file where it has not."""
+        return self.spaces / str(space) / "left-out"
+
     def lake(self, space: int) -> Path:
         """The folder of a space's event history."""
         return self.spaces / str(space) / "lake"

@@ -67,6 +67,7 @@ class LakeStage:
         self._resolved = 0
         self._due = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._trouble = ""
         self._task = asyncio.get_running_loop().create_task(self._run())
         self._due.set()  # once at the start: a crash may have left something to be done
 
@@ -104,12 +105,19 @@ class LakeStage:
                 else:
                     await loop.run_in_executor(self._thread, self._work.tidy)
                     self.resolved(self._resolved)
+                self._trouble = ""
             except _Ended:
                 return
             except Exception as error:  # the edge of a task that nobody waits for; the next try may succeed
-                self._lines.error("lake not written; it will be", space=self._space, error=_told(error))
+                self._complain(_told(error))
                 await asyncio.sleep(AGAIN_S)
                 self._due.set()
+
+    def _complain(self, trouble: str) -> None:
+        """A line for a trouble that was not there before; not one with each try."""
+        if trouble != self._trouble:
+            self._lines.error("lake not written; it will be", space=self._space, error=trouble)
+        self._trouble = trouble
 
 
 class _Work:

@@ -31,6 +31,7 @@ METRICS: dict[str, str] = {
     "segue_space_applied_total": "Events that reached a profile, by space.",
     "segue_space_skipped_total": "Events that reached no profile, by space and reason code.",
     "segue_space_lag": "Records of the log that the space has not read.",
+    "segue_space_stalled": "1 while nothing is done for the space, or for its history: `segue status` says why.",
     "segue_lake_lag": "Records of the log that the space's lake has not passed; it may be a minute behind.",
     "segue_log_end_offset": "The offset that the next event gets.",
     "segue_disk_free_bytes": "Free space on the disk that holds the data folder.",
@@ -109,7 +110,9 @@ def _by_space(spaces: list[dict[str, Any]]) -> Iterator[Metric]:
     skipped = CounterMetricFamily(name, METRICS[name], labels=["space", "reason"])
     lag = GaugeMetricFamily("segue_space_lag", METRICS["segue_space_lag"], labels=["space"])
     lake = GaugeMetricFamily("segue_lake_lag", METRICS["segue_lake_lag"], labels=["space"])
+    stalled = GaugeMetricFamily("segue_space_stalled", METRICS["segue_space_stalled"], labels=["space"])
     for entry in spaces:
+        stalled.add_metric([entry["slug"]], "stall" in entry)
         for collection in ("users", "accounts"):
             profiles.add_metric([entry["slug"], collection], entry[collection])
         applied.add_metric([entry["slug"]], entry["applied"])
@@ -117,7 +120,7 @@ def _by_space(spaces: list[dict[str, Any]]) -> Iterator[Metric]:
             skipped.add_metric([entry["slug"], code], count)
         lag.add_metric([entry["slug"]], entry["lag"])
         lake.add_metric([entry["slug"]], entry["lake_lag"])
-    yield from (profiles, applied, skipped, lag, lake)
+    yield from (profiles, applied, skipped, lag, stalled, lake)
 
 
 def _gauge(name: str, value: float) -> Metric:

@@ -1,28 +1,37 @@
 """The spaces of an instance, as the worker runs them: each with its own loop, and its own file to commit to.
 
 Rule: one process resolves a space, and it alone writes that space's file and its lake; what a deleted space left is
-removed, here or at the next start.
+removed, here or at the next start. A space that cannot be read is left out and named, and holds up nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack, closing, suppress
 from functools import partial
+from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from segue.core.clock import Clock
+from segue.core.errors import Damaged, SegueError
 from segue.log.tail import Tail
 from segue.resolve.resolver import Resolver
 from segue.stage import StageLoop
 from segue.state.control import Control
+from segue.state.database import is_damage
 from segue.state.profiles import ProfileReader, ProfileWriter
 from segue.state.spaces import SpaceRow
 from segue.wiring.instance import Instance
 from segue.wiring.lake_stage import FLUSH_MS, LakeStage
 from segue.wiring.space_stage import SpaceStage
 
+AGAIN_S = 10.0
+"""How long a space that cannot be begun now waits until it is tried again; one whose files are broken is not."""
+LEAVE_S = 1.0
+"""How long one that is left out may take to end; nothing that it has not committed can be."""
 REMOVE_S = 30.0
 """How long a space that is deleted may take to end; what its threads write meanwhile could not be removed."""
 
@@ -39,13 +48,22 @@ class _Running:
         log: FilteringBoundLogger,
         *,
         lake_flush_ms: int,
+        broken: Callable[[Exception], bool],
     ) -> None:
+        """`broken` is told what its stage or its commit raised, and says whether it leaves the space out."""
         path = instance.profiles(row.id)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.row = row
-        self._writer = ProfileWriter(path)
-        self._reader = ProfileReader(path)
-        resolver = Resolver(space=row.id, rules=row.identity, rows=self._reader)
+        with ExitStack() as opened:
+            self._writer = opened.enter_context(closing(ProfileWriter(path)))
+            self._reader = opened.enter_context(closing(ProfileReader(path)))
+            resolver = Resolver(space=row.id, rules=row.identity, rows=self._reader)
+            self._files = opened.pop_all()
+
+        def not_written(error: Exception) -> None:
+            if not broken(error):
+                _tell_not_written(log, row.slug, error)
+
         self._lake = LakeStage(
             row.slug,
             profiles=path,
@@ -56,7 +74,7 @@ class _Running:
             flush_ms=lake_flush_ms,
         )
         self._stage = SpaceStage(row, resolver, tail, clock, lake=self._lake)
-        self.loop = StageLoop(clock=clock, commit=self._writer.commit, failed=partial(_not_written, log, row.slug))
+        self.loop = StageLoop(clock=clock, commit=self._writer.commit, failed=not_written, broken=broken)
         self.loop.add(self._stage)
 
     def reconfigure(self, row: SpaceRow) -> None:
@@ -68,8 +86,7 @@ class _Running:
         try:
             await asyncio.gather(self.loop.close(grace_s), self._lake.close(grace_s))
         finally:
-            self._reader.close()
-            self._writer.close()
+            self._files.close()
 
 
 class Spaces:
@@ -90,7 +107,9 @@ class Spaces:
         self._clock = clock
         self._log = log
         self._running: dict[int, _Running] = {}
-        self._removals: set[asyncio.Task[None]] = set()
+        self._left_out: dict[int, str] = {}  # why, by the space's id
+        self._again: dict[int, asyncio.TimerHandle] = {}
+        self._endings: dict[int, asyncio.Task[None]] = {}
 
     def grown(self) -> None:
         """The log has new records."""
@@ -106,17 +125,77 @@ class Spaces:
         for row in wanted.values():
             known = self._running.get(row.id)
             if known is None:
-                self._running[row.id] = _Running(
-                    row, self._instance, self._tail, self._clock, self._log, lake_flush_ms=self._lake_flush_ms
-                )
+                self._begin(row)
             elif known.row != row:
                 known.reconfigure(row)
         self.grown()
 
+    def _begin(self, row: SpaceRow) -> None:
+        """Run the space, unless it is left out for good; what hinders it now is told, and tried again."""
+        if row.id in self._left_out and row.id not in self._again:
+            return
+        self._cancel(row.id)
+        try:
+            self._running[row.id] = _Running(
+                row,
+                self._instance,
+                self._tail,
+                self._clock,
+                self._log,
+                lake_flush_ms=self._lake_flush_ms,
+                broken=partial(self._leave_out_if_broken, row),
+            )
+        except Exception as error:  # whatever it is, it must not hold up deliveries and the other spaces
+            self._leave_out(row, error)
+            if not is_damage(error):
+                self._again[row.id] = asyncio.get_running_loop().call_later(AGAIN_S, self._begin, row)
+        else:
+            self._left_out.pop(row.id, None)
+            self._instance.left_out(row.id).unlink(missing_ok=True)
+
+    def _leave_out_if_broken(self, row: SpaceRow, error: Exception) -> bool:
+        """What a running space raised: where its files are broken, it ends."""
+        folder = str(self._instance.profiles(row.id).parent)
+        if not is_damage(error) or (isinstance(error, Damaged) and not str(error).startswith(folder)):
+            return False  # of the log, which others read too
+        running = self._running.pop(row.id, None)
+        if running is not None:
+            self._leave_out(row, error)
+            self._end(row.id, self._left(row, running))
+        return True
+
+    def _leave_out(self, row: SpaceRow, error: Exception) -> None:
+        """Say once that nothing is done for the space, why, and what to do."""
+        folder = self._instance.profiles(row.id).parent
+        why = str(error) if isinstance(error, SegueError) else f"{type(error).__name__}: {error}"
+        if is_damage(error):
+            why += f"; stop Segue, then restore a backup, or move {folder} away: the space then begins anew, with "
+            why += "what the log still holds"
+        if self._left_out.get(row.id) != why:
+            self._left_out[row.id] = why
+            self._log.error("space left out; nothing else waits for it", space=row.slug, error=why)
+            with suppress(OSError):  # it is for `status` alone
+                self._instance.left_out(row.id).write_text(why)
+
+    async def _left(self, row: SpaceRow, running: _Running) -> None:
+        try:
+            await running.close(LEAVE_S)
+        except Exception as error:  # of what is broken anyhow
+            self._log.debug("a space that is left out did not end well", space=row.slug, error=str(error))
+
+    def _cancel(self, number: int) -> None:
+        timer = self._again.pop(number, None)
+        if timer is not None:
+            timer.cancel()
+
     async def close(self, grace_s: float) -> None:
         """Commit what there is, and end."""
+        for number in list(self._again):
+            self._cancel(number)
         ended = await asyncio.gather(
-            *(running.close(grace_s) for running in self._running.values()), *self._removals, return_exceptions=True
+            *(running.close(grace_s) for running in self._running.values()),
+            *self._endings.values(),
+            return_exceptions=True,
         )
         self._running.clear()
         for error in ended:
@@ -128,12 +207,21 @@ class Spaces:
         return [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.exists() else []
 
     def _remove(self, number: int) -> None:
-        running = self._running.pop(number, None)
-        task = asyncio.get_running_loop().create_task(self._removed(number, running))
-        self._removals.add(task)
-        task.add_done_callback(self._removals.discard)
+        self._cancel(number)
+        self._left_out.pop(number, None)
+        self._end(number, self._removed(number, self._running.pop(number, None), self._endings.get(number)))
 
-    async def _removed(self, number: int, running: _Running | None) -> None:
+    def _end(self, number: int, ending: Coroutine[Any, Any, None]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            if self._endings.get(number) is task:
+                del self._endings[number]
+
+        self._endings[number] = task = asyncio.get_running_loop().create_task(ending)
+        task.add_done_callback(ended)
+
+    async def _removed(self, number: int, running: _Running | None, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
         if running is not None:
             await running.close(REMOVE_S)
         folder = self._instance.profiles(number).parent
@@ -147,7 +235,7 @@ class Spaces:
             self._log.info("space removed", space=number)
 
 
-def _not_written(log: FilteringBoundLogger, space: str, error: Exception) -> None:
+def _tell_not_written(log: FilteringBoundLogger, space: str, error: Exception) -> None:
     log.error(
         "profiles not written; none is changed until they are", space=space, error=f"{type(error).__name__}: {error}"
     )

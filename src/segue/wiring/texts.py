@@ -156,6 +156,7 @@ def _attention(status: dict[str, Any], paste: Paste, start: str | None, shortage
         yield f"{told}; the newest are in `{paste('tail', '--no-follow')}`"
     for entry in status["destinations"]:
         yield from (f"! {line}" for line in trouble(entry, paste))
+    yield from (f"! {line}" for entry in status["spaces"] for line in space_trouble(entry))
 
 
 def moved_text(clock: str) -> str:
@@ -170,6 +171,12 @@ def behind_text(milliseconds: int) -> str:
         f"the clock is {by} behind the newest event: until it has caught up, windows and timers stand still, nothing "
         "old is dropped and no messageId is forgotten; move it forward with SEGUE_CLOCK, or begin in a fresh folder"
     )
+
+
+def space_trouble(entry: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with a space's entry in the status."""
+    if "stall" in entry:
+        yield f"{entry['slug']} stands still: {entry['stall']}"
 
 
 def trouble(entry: dict[str, Any], paste: Paste) -> Iterator[str]:

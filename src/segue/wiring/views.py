@@ -6,10 +6,10 @@ Rule: it only reads, in the order in which the numbers add up: control, the stat
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import structs
 
@@ -19,21 +19,25 @@ from segue.control.secrets import Secrets
 from segue.control.status import status
 from segue.control.units import offset_text
 from segue.core.clock import Clock
-from segue.core.errors import Invalid
+from segue.core.errors import Damaged, Invalid
 from segue.deliver.plan import Plan
-from segue.lake.manifest import ManifestReaders, Position
+from segue.lake.manifest import ManifestReader, ManifestReaders, Position
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore, DestinationRow
 from segue.state.deliveries import DeliveryReader
-from segue.state.profile_readers import ProfileReaders
+from segue.state.profile_readers import ProfileReaders, SpaceReaders
 from segue.state.profile_rows import ProfilesState
+from segue.state.profiles import ProfileReader
 from segue.state.quarantine import QuarantineReader
 from segue.wiring.clock import behind_ms, moved_ms
 from segue.wiring.hints import pasteable
 from segue.wiring.instance import Instance
 from segue.wiring.own_sandboxes import sends_to_sandbox
 from segue.wiring.worker import plan_of
+
+_Reader = TypeVar("_Reader", bound=ProfileReader | ManifestReader)
+_Read = TypeVar("_Read")
 
 
 class Views:
@@ -65,8 +69,9 @@ class Views:
     def status(self) -> dict[str, Any]:
         """The object of `segue status --json`."""
         control = self.control.snapshot()
-        states, profiles = self.state.destinations(), self.profile_states(control)
-        lakes = self.lake_positions(control)
+        stalls = self._left_out(control)
+        states, profiles = self.state.destinations(), self.profile_states(control, stalls)
+        lakes = self.lake_positions(control, stalls)
         ends = self.log.ends()
         sandboxes = {row.id: self.is_on_sandbox(row) for row in control.destinations}
         dropped, replays = self.quarantine.counts(), self.state.replays()
@@ -79,21 +84,26 @@ class Views:
             replays=replays,
             profiles=profiles,
             lakes=lakes,
+            stalls=stalls,
             clock=offset_text(moved_ms(self.clock)),
             clock_behind_ms=behind_ms(self.log, self.clock.now_ms()),
         )
 
-    def profile_states(self, control: Control) -> dict[int, ProfilesState]:
-        """How far each space is that has begun, by its id."""
-        self.profiles.keep([row.id for row in control.spaces])
-        readers = {row.id: self.profiles.get(row.id) for row in control.spaces}
-        return {number: reader.state() for number, reader in readers.items() if reader is not None}
+    def profile_states(self, control: Control, stalls: dict[int, str] | None = None) -> dict[int, ProfilesState]:
+        """How far each space is that has begun, by its id. Why one cannot be read is added to `stalls`."""
+        return _of_each(control, self.profiles, ProfileReader.state, {} if stalls is None else stalls)
 
-    def lake_positions(self, control: Control) -> dict[int, Position]:
-        """How far the lake of each space is that has begun, by the space's id."""
-        self.lakes.keep([row.id for row in control.spaces])
-        readers = {row.id: self.lakes.get(row.id) for row in control.spaces}
-        return {number: reader.position() for number, reader in readers.items() if reader is not None}
+    def lake_positions(self, control: Control, stalls: dict[int, str] | None = None) -> dict[int, Position]:
+        """How far the lake of each space is that has begun, by the space's id. `stalls` as of `profile_states`."""
+        return _of_each(control, self.lakes, ManifestReader.position, {} if stalls is None else stalls)
+
+    def _left_out(self, control: Control) -> dict[int, str]:
+        """Why the worker has left spaces out, by the space's id."""
+        found = {}
+        for row in control.spaces:
+            with suppress(OSError):
+                found[row.id] = self.instance.left_out(row.id).read_text()
+        return found
 
     def explain(self, message_id: str, secrets: Secrets) -> list[dict[str, Any]]:
         """What became of every event of this messageId."""
@@ -128,6 +138,22 @@ class Views:
     def is_on_sandbox(self, row: DestinationRow) -> bool:
         """Whether the destination sends to this instance's own sandboxes."""
         return sends_to_sandbox(row.settings, self._sandbox_url, os.environ)
+
+
+def _of_each(
+    control: Control, readers: SpaceReaders[_Reader], read: Callable[[_Reader], _Read], stalls: dict[int, str]
+) -> dict[int, _Read]:
+    """What is read of each space that has begun."""
+    readers.keep([row.id for row in control.spaces])
+    found = {}
+    for row in control.spaces:
+        try:
+            reader = readers.get(row.id)
+            if reader is not None:
+                found[row.id] = read(reader)
+        except Damaged as error:
+            stalls.setdefault(row.id, str(error))
+    return found
 
 
 @contextmanager
