@@ -21,7 +21,7 @@ class Subject:
 
     def __init__(self, number: int, sources: frozenset[str], state: DestinationState, vendor: Vendor) -> None:
         self.number = number
-        self.sources = sources
+        self.sources = set(sources)
         self.vendor = vendor
         self.begin = state.position
         self.passed_at_begin = dict(state.passed)
@@ -53,7 +53,11 @@ class Oracle:
     def keys(self, offset: int) -> tuple[str, ...]:
         """The order keys of an event of the log."""
         if offset not in self._keys:
-            self._keys[offset] = Event(self.log.records[offset].body).order_keys
+            record = self.log.records[offset]
+            event = Event(record.body)
+            user, device = event.user_id, event.anonymous_id
+            keys = (f"u:{user}" if user else "", f"a:{device}" if device else "")
+            self._keys[offset] = tuple(filter(None, keys)) or (f"p:{record.user_key}",)
         return self._keys[offset]
 
     def request(self, process: Process, number: int, offsets: list[int], *, begins: bool) -> None:
@@ -159,11 +163,12 @@ class Oracle:
                 self._rows_are_those_counted(process.rows.reader, number, states[number])
 
     def _balance(self, subject: Subject, state: DestinationState) -> None:
-        passed = sum(state.passed.get(source, 0) - subject.passed_at_begin.get(source, 0) for source in subject.sources)
+        begins = {source: subject.passed_at_begin.get(source, 0) for source in subject.sources}
+        passed = sum(state.passed.get(source, begin) - begin for source, begin in begins.items())
         final = state.delivered + sum(state.filtered.values()) + sum(state.refused.values())
         assert passed == final + state.retrying + len(state.unfinished), (passed, state)
-        for source in subject.sources:
-            assert state.passed.get(source, 0) == self.log.accepted_before(source, state.position)
+        for source in subject.sources & state.passed.keys():
+            assert state.passed[source] == max(begins[source], self.log.accepted_before(source, state.position))
         assert min((*state.refused.values(), state.retrying, state.retry_bytes, state.dead_letters)) >= 0
         assert state.replayed_dead_letters >= 0
 
@@ -213,7 +218,13 @@ class Oracle:
         }
         letters = reader.dead_letters(subject.number, limit=1_000_000)
         dead = {letter.offset for _, letter in letters if not letter.job}
-        read = {record.offset for record in self.log.records[subject.begin :] if record.source in subject.sources}
+        read = {
+            record.offset
+            for record in self.log.records[subject.begin :]
+            if record.source in subject.sources and record.ordinal > subject.passed_at_begin.get(record.source, 0)
+        }
+        named = [self.log.records[offset].destinations for offset in delivered | dead]
+        assert all(names is None or str(subject.number) in names.split(",") for names in named)
         assert (delivered | dead) - subject.replayed <= read
         taken = {offset for offset, took in subject.vendor.arrivals if took}
         assert delivered <= taken, "delivered, though the vendor never got it"

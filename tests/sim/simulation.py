@@ -24,6 +24,7 @@ from tests.sim.world import MOODS, Log, Network, Time, Vendor
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 SOURCES = ("web", "app")
+SPACE = "space:prod"
 NAMES = ("seen",) * 30 + (BAD, CRASHY, UNMAPPABLE, SKIPPED)
 LENGTHS = (*(20 * SECOND, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE) * 2, 10 * HOUR, 90 * HOUR)
 HEALED_WITHIN = 12 * HOUR
@@ -56,6 +57,7 @@ class Simulation:
         self.people = random.choice((2, 6, 40))
         self.vendors: dict[int, Vendor] = {}
         self.plans: dict[int, Plan] = {}
+        self.told: set[int] = set()
         self.jobs: dict[int, tuple[str, int, ReplayState | None]] = {}
         self.cancelled: set[int] = set()
         self.skew_ms = 0
@@ -158,6 +160,7 @@ class Simulation:
             (2, self._replay),
             (1, self._cancel),
             (2, self._redrive),
+            (2, self._tell_too),
         )
         self.random.choices([act for _, act in acts], [weight for weight, _ in acts])[0]()
         pause = self.random.choice((1, 30, 300, 2 * SECOND, 10 * SECOND))
@@ -178,9 +181,36 @@ class Simulation:
                 )
             )
             event = {"type": "track", "event": self.random.choice(NAMES), **ids}
-            self.log.append(self.random.choice(SOURCES), event, self.time.now)
+            if self.random.random() < 0.2:
+                self._tell(event, person)
+            else:
+                self.log.append(self.random.choice(SOURCES), event, self.time.now)
         if self.log.records and self.oracle.subjects:
             self.process.grown()
+
+    def _tell(self, event: dict[str, str], person: int) -> None:
+        """A space says something to some of those that are known to be told, and to one that does not exist."""
+        told = self.random.sample(sorted(self.told), self.random.randint(0, len(self.told)))
+        if self.random.random() < 0.5:
+            event = {"type": event["type"], "event": event["event"]}
+        names = ",".join(map(str, (*told, 70)))
+        self.log.append(SPACE, event, self.time.now, destinations=names, user_key=f"use_{person}")
+
+    def _tell_too(self) -> None:
+        """Control has one more destination told of a computation; the process hears of it a little later."""
+        number = self._any()
+        subject, last = self.oracle.subjects[number], self.log.ordinals.get(SPACE, 0)
+        if SPACE in subject.sources:
+            return
+        subject.sources.add(SPACE)
+        subject.passed_at_begin[SPACE] = last
+
+        def heard() -> None:
+            plan = self.plans[number]
+            self._reconfigure(number, replace(plan, sources=plan.sources | {SPACE}, since={SPACE: last}))
+            self.told.add(number)
+
+        self.time.after(self.random.choice((0, 0, 50, 5_000)), heard)
 
     def _change_mood(self) -> None:
         vendor = self._any_vendor()

@@ -68,13 +68,18 @@ class Log:
         self._offsets: dict[str, list[int]] = {}
         self.fails: Callable[[], bool] = lambda: False
 
-    def append(self, source: str, body: dict[str, Any], now_ms: int) -> int:
+    def append(
+        self, source: str, body: dict[str, Any], now_ms: int, *, destinations: str | None = None, user_key: str = ""
+    ) -> int:
         offset = len(self.records)
         self._offsets.setdefault(source, []).append(offset)
         self.ordinals[source] = self.ordinals.get(source, 0) + 1
         raw = json.dumps(body | {"messageId": f"m{offset}"}).encode()
         self.records.append(
-            Record(offset, now_ms, now_ms, source, self.ordinals[source], body["type"], "", f"m{offset}", None, raw)
+            Record(
+                *(offset, now_ms, now_ms, source, self.ordinals[source], body["type"], user_key, f"m{offset}"),
+                *(destinations, raw),
+            )
         )
         return offset
 

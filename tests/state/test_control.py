@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from segue.control.slugs import check_slug
 from segue.core.errors import Damaged, Invalid, Unavailable
 from segue.core.profile import DEFAULT_RULES, IdentifierRule, IdentityRules
 from segue.state.control import (
@@ -323,3 +324,16 @@ def test_a_token_is_added_and_revoked(store):
         change.revoke_token(99)
     assert store.snapshot().space_tokens == ()
     assert store.version() == before + 1
+
+
+def test_a_destination_reads_its_source_and_the_spaces_that_tell_it_each_from_an_ordinal_on():
+    row = replace(HOOK, ordinals={"website": 7, "space:shop": 0, "space:prod": 3})
+    assert row.sources == ("website", "space:prod", "space:shop")
+    assert row.reads("website", 8) and not row.reads("website", 7)
+    assert row.reads("space:prod", 4) and not row.reads("space:prod", 3)
+    assert not row.reads("space:other", 1)
+
+
+def test_no_source_can_be_called_as_what_a_space_says():
+    with pytest.raises(Invalid, match="a slug has"):
+        check_slug(SpaceRow(slug="prod", name="Prod").own_source, "sources[0].slug")

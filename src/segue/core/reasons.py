@@ -55,6 +55,7 @@ INGEST = _table(
 
 FILTERED = _table(
     Reason("DESTINATION_DISABLED", "filtered", "settings", "The destination is switched off.", "Enable it; `segue replay` sends the gap.", ours=True),
+    Reason("NOT_ADDRESSED", "filtered", "settings", "An audience or computed trait says it to other destinations.", "There is nothing to do, unless this destination is to be told too: name it among the definition's destinations.", ours=True),
     Reason("FILTERED_BY_INTEGRATIONS_OBJECT", "filtered", "sender", "The event's integrations object excludes this destination.", "Set its name, or All, to true."),
     Reason("MESSAGE_SENT_CLIENT_SIDE", "filtered", "sender", "The browser already sent it (_metadata.bundled).", "There is nothing to do: this avoids a double."),
     Reason("UNSUPPORTED_EVENT_TYPE", "filtered", "vendor", "The destination does not take this call type.", "There is nothing to do, unless another call type would reach it."),

@@ -20,10 +20,10 @@ from segue.core.clock import Clock
 from segue.core.errors import OffsetExpired, Unavailable
 from segue.core.event import Event, Record
 from segue.deliver.attempt import Network
-from segue.deliver.lanes import Item
+from segue.deliver.lanes import Item, profile_keys
 from segue.deliver.ledger import Answers, Ledger, keys_of
 from segue.deliver.limits import EVENT_BYTES_MOST, LIMITS, Limits
-from segue.deliver.plan import Plan, Records, RetryRows
+from segue.deliver.plan import Plan, Records, RetryRows, is_addressed
 from segue.deliver.replay import Replay
 from segue.deliver.retry import clamp_due
 from segue.deliver.sender import Sender
@@ -32,6 +32,7 @@ from segue.state.deliveries import Delta, DestinationState, ParkedRow, Redrive, 
 RECORDS_A_PUMP = 2_000
 AGAIN_MS = 1_000
 RETRY_ROWS_FULL = "the retry rows are full"
+NOT_ADDRESSED = "NOT_ADDRESSED"
 WAITING_BEHIND = "; most events wait behind "
 
 
@@ -85,6 +86,7 @@ class Delivery:
         self._over: list[int] = []  # jobs whose last state the commit under way writes
         self._redrives: deque[tuple[int, str, str]] = deque()  # asked for: job, reasons, messageIds
         self._redriven: list[tuple[int, int]] = []  # arrivals of rows that the commit under way brings back
+        self._unmet = self._sources_to_meet()
         self._restore()
 
     @property
@@ -132,6 +134,7 @@ class Delivery:
     def reconfigure(self, plan: Plan) -> None:
         """Another plan holds for every attempt not yet begun."""
         self.sender.reconfigure(plan, self._clock.now_ms())
+        self._unmet = self._sources_to_meet()
         self.ledger.end_span()
         self.ledger.dirty = True
 
@@ -247,6 +250,8 @@ class Delivery:
         """Take in records while there is room; True where there may be more to take in at once."""
         ledger, state, plan, sender = self.ledger, self.ledger.state, self.plan, self.sender
         budget = RECORDS_A_PUMP
+        if self._unmet:
+            self._meet_sources()
         while budget > 0:
             why = self._why_not_to_read()
             if state.stall != why:
@@ -265,6 +270,8 @@ class Delivery:
                 state.position = record.offset + 1
                 if record.source not in plan.sources:
                     continue
+                if record.destinations is not None and not self._is_for_us(record):
+                    continue
                 state.passed[record.source] = record.ordinal
                 if not plan.enabled:
                     ledger.disabled(record.offset, reading=True)
@@ -281,8 +288,45 @@ class Delivery:
             ledger.dirty = True
         return True
 
+    def _is_for_us(self, record: Record) -> bool:
+        """Whether a record for certain destinations is to be looked at further; else all is done about it.
+
+        What was said before the destination began to read that source is passed over, and nobody counts it.
+        """
+        plan, state = self.plan, self.ledger.state
+        if record.ordinal <= plan.since.get(record.source, 0):
+            return False
+        if not plan.enabled or is_addressed(record, self.ledger.destination):
+            return True
+        state.passed[record.source] = record.ordinal
+        self.ledger.filtered(NOT_ADDRESSED)
+        return False
+
+    def _sources_to_meet(self) -> set[str]:
+        """The sources that control has it read and of which nothing was counted yet."""
+        plan = self.plan
+        return {source for source in plan.since if source in plan.sources}.difference(self.ledger.state.passed)
+
+    def _meet_sources(self) -> None:
+        """Begin to count a source where control says, though the cursor was further when word of it came.
+
+        What it then said was for others: who is told of a computation is known here before it is computed for them.
+        """
+        state, since = self.ledger.state, self.plan.since
+        try:
+            before = self._records.ordinals_before(state.position)
+        except OffsetExpired:
+            return  # the cursor jumps, and what is lost is counted from there
+        for source in self._unmet.difference(state.passed):
+            state.passed[source] = max(since[source], before.get(source, 0))
+            missed = state.passed[source] - since[source]
+            if missed:
+                self.ledger.filtered(NOT_ADDRESSED, missed)
+        self._unmet = set()
+        self.ledger.dirty = True
+
     def _take_in(self, record: Record, event: Event) -> None:
-        keys = event.order_keys
+        keys = event.order_keys or profile_keys(record)
         self.admit(Item(record.offset, record.source, record.message_id, record.received_at, keys, event))
 
     def _jump(self, start: int) -> None:
@@ -292,12 +336,13 @@ class Delivery:
         except OffsetExpired as expired:
             self._jump(expired.start)  # more was dropped meanwhile
             return
-        state = self.ledger.state
+        plan, state = self.plan, self.ledger.state
         lost = 0
         for source, ordinal in before.items():
-            if source in self.plan.sources:
-                lost += max(0, ordinal - state.passed.get(source, 0))
-                state.passed[source] = max(ordinal, state.passed.get(source, 0))
+            passed = state.passed.get(source, plan.since.get(source, 0))
+            if source in plan.sources and ordinal > passed:
+                lost += ordinal - passed
+                state.passed[source] = ordinal
         state.position = start
         self.ledger.lost(lost)
 

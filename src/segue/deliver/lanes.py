@@ -1,8 +1,9 @@
 """Lanes: which events of one destination may be sent now, given which others are not final yet. Pure.
 
-An event stands in one lane for each of its order keys (its userId, its anonymousId) and may be sent when it is the
-head of all of them. An event whose attempt failed is parked (kept in a retry row); what comes behind it in any of
-its lanes is parked with it, so that one user's trouble holds up nobody else.
+An event stands in one lane for each of its order keys (its userId, its anonymousId; the profile where a space speaks of
+one that has neither) and may be sent when it is the head of all of them. An event whose attempt failed is parked (kept
+in a retry row); what comes behind it in any of its lanes is parked with it, so that one user's trouble holds up nobody
+else.
 
 Rule: in each lane the order is that of arrival, and behind a parked event there are only parked events.
 """
@@ -16,7 +17,7 @@ from itertools import dropwhile, islice
 from operator import is_not
 from typing import Any
 
-from segue.core.event import Event
+from segue.core.event import Event, Record
 
 
 class Item:
@@ -71,6 +72,11 @@ class Item:
         self.due_at = 0
         self.size = 0  # what its retry row takes in bytes
         self.history: list[dict[str, Any]] = []
+
+
+def profile_keys(record: Record) -> tuple[str, ...]:
+    """The lane of a record without userId and anonymousId: its profile's, which only a space's own source names."""
+    return () if record.destinations is None else ("p:" + record.user_key,)
 
 
 class Lanes:

@@ -163,11 +163,11 @@ class Ledger:
             self.state.dead_letters += 1
             self.state.refused[reason] = self.state.refused.get(reason, 0) + 1
 
-    def filtered(self, code: str) -> None:
-        """An event does not go to this destination."""
+    def filtered(self, code: str, count: int = 1) -> None:
+        """Events do not go to this destination."""
         counts = self.state.filtered
-        counts[code] = counts.get(code, 0) + 1
-        self.outcomes += 1
+        counts[code] = counts.get(code, 0) + count
+        self.outcomes += count
         self.dirty = True
 
     def disabled(self, offset: int, *, reading: bool) -> None:

@@ -5,8 +5,8 @@ Rule: a plan is never changed, only replaced whole; so an attempt sees one plan 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from segue.core.destination import Destination
@@ -31,6 +31,11 @@ class Records(Protocol):
         ...
 
 
+def is_addressed(record: Record, destination: int) -> bool:
+    """Whether the record is for this destination: it names nobody, or this one."""
+    return record.destinations is None or str(destination) in record.destinations.split(",")
+
+
 class RetryRows(Protocol):
     """What a delivery reads back from the state. Raises Unavailable."""
 
@@ -49,11 +54,14 @@ class Plan:
 
     kind: Destination
     sources: frozenset[str]
+    """What it reads."""
     enabled: bool
     settings: Any
     decide: Callable[[Event], str | None]
     """The reason code by which an enabled destination does not get the event, or None."""
     mask: Mask
+    since: Mapping[str, int] = field(default_factory=dict)
+    """The last ordinal of a source before the destination began to read it; 0 where it is not named."""
     max_rate: float | None = None
     max_concurrency: int = 50
     stall: str = ""

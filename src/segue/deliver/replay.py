@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from segue.core.errors import OffsetExpired
 from segue.core.event import Event, Record
-from segue.deliver.lanes import Item
-from segue.deliver.plan import Records
+from segue.deliver.lanes import Item, profile_keys
+from segue.deliver.plan import Records, is_addressed
 from segue.state.deliveries import ReplayState
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Replay:
 
     def admit(self, delivery: Delivery, record: Record, event: Event) -> None:
         """Put an event in its lanes, as this replay's."""
-        keys = event.order_keys
+        keys = event.order_keys or profile_keys(record)
         item = Item(record.offset, record.source, record.message_id, record.received_at, keys, event, self.job)
         self.waiting[record.offset] = item
         delivery.admit(item)
@@ -86,7 +86,7 @@ class Replay:
 
     def _select(self, delivery: Delivery, record: Record, event: Event) -> None:
         self.state.matched += 1
-        if delivery.plan.decide(event) is not None:
+        if not is_addressed(record, delivery.ledger.destination) or delivery.plan.decide(event) is not None:
             self.state.filtered += 1
         else:
             self.admit(delivery, record, event)

@@ -23,7 +23,7 @@ from segue.state import computations, jobs, spaces
 from segue.state.computations import ComputationRow
 from segue.state.database import open_database, sqlite_errors, transaction
 from segue.state.jobs import JobKind, JobRow
-from segue.state.spaces import SpaceRow, SpaceTokenRow
+from segue.state.spaces import OWN_SOURCE, SpaceRow, SpaceTokenRow
 
 SETTINGS_KEPT = 50
 """How many former versions of a destination's settings are kept, for `explain`."""
@@ -71,6 +71,15 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
     ordinals: dict[str, int] = {}
     max_rate: float | None = None
     max_concurrency: int = CONCURRENCY
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What it reads: its source, then the own sources of the spaces whose computations have named it."""
+        return (self.source, *sorted(source for source in self.ordinals if source.startswith(OWN_SOURCE)))
+
+    def reads(self, source: str, ordinal: int) -> bool:
+        """Whether the event of this ordinal of the source came after the destination began to read that source."""
+        return source in self.sources and ordinal > self.ordinals.get(source, 0)
 
 
 class Control(Struct, frozen=True, kw_only=True):

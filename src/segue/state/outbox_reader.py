@@ -29,7 +29,7 @@ class OutboxReader:
         self._connection.close()
 
     def rows(self, after: int, *, count: int, size: int) -> list[tuple[int, OutboxRow]]:
-        """The rows above `seq` `after`: `count` at most, and of so many bytes of bodies, but for a first that is larger."""
+        """The rows above `seq` `after`: `count` at most, and `size` bytes of bodies, but for a first that is larger."""
         found: list[tuple[int, OutboxRow]] = []
         with sqlite_errors(self._path):
             cursor = self._connection.execute(SELECT, (after, count))

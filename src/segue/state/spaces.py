@@ -15,6 +15,9 @@ from msgspec.structs import replace
 
 from segue.core.profile import DEFAULT_RULES, IdentityRules
 
+OWN_SOURCE = "space:"
+"""How the name of a space's own source begins; no slug has a colon."""
+
 
 class SpaceRow(Struct, frozen=True, kw_only=True):
     """A set of profiles: whose events make them, and by which rules they meet. `created_at` in ms since 1970."""
@@ -29,7 +32,7 @@ class SpaceRow(Struct, frozen=True, kw_only=True):
     @property
     def own_source(self) -> str:
         """The source of what the space itself emits. No source of a workspace can be called so."""
-        return f"space:{self.slug}"
+        return f"{OWN_SOURCE}{self.slug}"
 
 
 class SpaceTokenRow(Struct, frozen=True, kw_only=True):

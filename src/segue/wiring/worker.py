@@ -78,7 +78,8 @@ def plan_of(row: DestinationRow, secrets: Secrets, sandboxes: OwnSandboxes | Non
         stall = str(error)
     return Plan(
         kind=kind,
-        sources=frozenset({row.source}),
+        sources=frozenset(row.sources),
+        since=row.ordinals,
         enabled=row.enabled,
         settings=settings,
         decide=decider(kind),
