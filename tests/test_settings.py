@@ -37,6 +37,7 @@ def test_every_setting_can_be_given_by_its_variable():
             "SEGUE_SANDBOX_PORT": "8100",
             "SEGUE_LOGGING_FORMAT": "json",
             "SEGUE_CLOCK": "offset:+31d",
+            "SEGUE_LAKE_KEEP": "90d",
         }
     )
     assert settings.data == "/var/lib/segue"
@@ -50,6 +51,8 @@ def test_every_setting_can_be_given_by_its_variable():
     assert settings.sandbox.port == 8100
     assert settings.logging.format == "json"
     assert settings.clock_offset_ms == 31 * DAY_MS
+    assert settings.lake.keep_ms == 90 * DAY_MS
+    assert read_settings({"SEGUE_LAKE_KEEP": "off"}).lake.keep_ms is None
 
 
 def test_the_command_line_wins_over_the_environment():
@@ -80,6 +83,8 @@ def test_an_empty_variable_is_as_good_as_none():
         ("SEGUE_LOG_DROP_UNREAD", "maybe", "neither true nor false"),
         ("SEGUE_LOGGING_LEVEL", "loud", "none of debug, info, warning, error"),
         ("SEGUE_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "'proxy' is neither an address nor a network"),
+        ("SEGUE_LAKE_KEEP", "23h", "^SEGUE_LAKE_KEEP: must be off, or at least 1d$"),
+        ("SEGUE_LAKE_KEEP", "90", "^SEGUE_LAKE_KEEP: '90' is no duration"),
         ("SEGUE_CLOCK", "+31d", r"^SEGUE_CLOCK: '\+31d' moves no clock; write it like offset:\+31d or offset:-2h$"),
         ("SEGUE_CLOCK", "offset:31d", "moves no clock"),
         ("SEGUE_CLOCK", "offset:", "moves no clock"),

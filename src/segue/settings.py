@@ -15,7 +15,16 @@ from msgspec import Meta, Struct
 
 from segue.collect.limits import CollectLimits
 from segue.control.suggestion import did_you_mean
-from segue.control.units import DAY_MS, duration_ms, duration_text, offset_ms, offset_text, size_bytes, size_text
+from segue.control.units import (
+    DAY_MS,
+    duration_ms,
+    duration_text,
+    keep_ms,
+    offset_ms,
+    offset_text,
+    size_bytes,
+    size_text,
+)
 from segue.core.errors import Invalid
 
 PREFIX = "SEGUE_"
@@ -26,7 +35,9 @@ DEDUP_WINDOW_MAX_MS = 30 * DAY_MS
 
 _LIMITS = CollectLimits()
 
-Kind = Literal["duration", "size", "count", "rate", "flag", "port", "choice", "text", "networks", "secret", "offset"]
+Kind = Literal[
+    "duration", "size", "count", "rate", "flag", "port", "choice", "text", "networks", "secret", "offset", "keep"
+]
 
 
 def _meta(kind: Kind, title: str, description: str, *choices: str) -> Meta:
@@ -94,6 +105,15 @@ class LakeSettings(Struct, frozen=True, kw_only=True):
             "What Segue itself reads is always up to date.",
         ),
     ] = msgspec.field(default=60_000, name="flush")
+    keep_ms: Annotated[
+        int | None,
+        _meta(
+            "keep",
+            "Retention",
+            "How long an event counts for profiles' history, audiences and computed traits, from its receipt: at least "
+            "1d, or off for ever. The files of a day go when all of it is older.",
+        ),
+    ] = msgspec.field(default=None, name="keep")
 
 
 class CollectSettings(Struct, frozen=True, kw_only=True):
@@ -202,8 +222,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         _meta(
             "offset",
             "Clock",
-            "A testing aid, for a data folder made for the test: moves the clock of the whole instance, as in "
-            "offset:+31d or offset:-2h.",
+            "A testing aid, for a throwaway data folder: moves the clock of the instance, as in offset:+31d.",
         ),
     ] = msgspec.field(default=0, name="clock")
     log: LogSettings = LogSettings()
@@ -318,6 +337,8 @@ def _read(description: SettingDescription, text: str, field: str) -> object:
             return size_bytes(text, field)
         case "offset":
             return offset_ms(text, field)
+        case "keep":
+            return keep_ms(text, field)
         case "count" | "rate" | "port":
             return _number(description.kind, text, field)
         case "flag":
@@ -359,9 +380,9 @@ def _networks(text: str, field: str) -> tuple[str, ...]:
 
 def _written(kind: Kind, value: Any) -> str:
     if value is None:
-        return ""
+        return "off" if kind == "keep" else ""
     match kind:
-        case "duration":
+        case "duration" | "keep":
             return duration_text(value)
         case "size":
             return size_text(value)

@@ -12,8 +12,9 @@ from segue_docs.markdown import code, generated_from, table
 
 _HEAD = """# Event history: the lake
 
-What the profiles of a space have done is kept in Parquet files, for as long as the space is there. Segue reads
-them itself (`segue profiles events`, the [Profile API](profile-api.md)), and any other tool may: DuckDB,
+What the profiles of a space have done is kept in Parquet files, for as long as the space is there, or for
+`lake.keep` ([setting](settings.md)). Segue reads them itself
+(`segue profiles events`, the [Profile API](profile-api.md)), and any other tool may: DuckDB,
 Polars, Spark, pandas.
 
 """
@@ -61,7 +62,8 @@ no profile, and none twice, whatever is sent, replayed or restarted.
 
 A file is written when events have waited for `lake.flush` ([setting](settings.md), a minute) or 10,000 wait;
 Segue's own reading does not wait for that. Small files of one event and day are made one, again and again;
-those of a day that is over are few.
+those of a day that is over are few. Where `lake.keep` is set, the files of a day go when all of its events are
+older than that, looked at hourly.
 """
 
 

@@ -41,6 +41,16 @@ def duration_text(milliseconds: int) -> str:
     return "0s"
 
 
+def keep_ms(text: str, field: str) -> int | None:
+    """Milliseconds for which something is kept, a day or more; None for `off`: for ever. Raises Invalid."""
+    if text == "off":
+        return None
+    keep = duration_ms(text, field)
+    if keep < DAY_MS:
+        raise Invalid("must be off, or at least 1d", field=field)
+    return keep
+
+
 def offset_ms(text: str, field: str) -> int:
     """Milliseconds by which a clock is moved, as in `offset:+31d` or `offset:-2h`. Raises Invalid."""
     word, _, offset = text.partition(":")

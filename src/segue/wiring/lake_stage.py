@@ -4,7 +4,8 @@ It reads what the resolver has committed, and the log, again: so it can stand st
 on at its cursor. What is newer than the cursor is read from the log by whoever asks.
 
 Rule: it never runs ahead of the resolver's commits; cursor and files are one commit of the lake's manifest; what goes
-wrong here holds up neither the resolver nor deliveries, but the log is kept until it has passed.
+wrong here holds up neither the resolver nor deliveries, but the log is kept until it has passed. No day goes that may
+hold an event which still counts at the time of the next event to be resolved.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from structlog.typing import FilteringBoundLogger
 from segue.core.clock import Clock
 from segue.core.errors import OffsetExpired, SegueError
 from segue.core.event import Event, Record
-from segue.lake.rows import Entry
+from segue.lake.rows import Entry, day_of
 from segue.lake.writer import LakeWriter
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.state.profile_rows import Placed
@@ -35,6 +36,7 @@ BYTES_MOST = 8_000_000
 """And not more than so many bytes of them, which are in memory together."""
 RECORDS_AT_ONCE = 256
 AGAIN_S = 10.0
+OLD_DAYS_S = 3_600.0
 BREATH_S = 0.0002
 
 
@@ -55,18 +57,24 @@ class LakeStage:
         clock: Clock,
         lines: FilteringBoundLogger,
         flush_ms: int = FLUSH_MS,
+        keep_ms: int | None = None,
     ) -> None:
-        """`profiles` is the file that the resolver writes, `lake` and `log` are folders."""
+        """`profiles` is the file that the resolver writes, `lake` and `log` are folders.
+
+        `keep_ms`: how long after its receipt an event counts; None: for ever.
+        """
         self.position = 0
         """The lake's cursor, as far as it is known here."""
         self._space = space
-        self._work = _Work(profiles, lake, log, clock)
+        self._work = _Work(profiles, lake, log, clock, keep_ms)
         self._flush_s = flush_ms / 1000
+        self._keeps_all = keep_ms is None
         self._lines = lines
         self._thread = ThreadPoolExecutor(1, "lake")
         self._resolved = 0
         self._due = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._hourly: asyncio.TimerHandle | None = None
         self._trouble = ""
         self._task = asyncio.get_running_loop().create_task(self._run())
         self._due.set()  # once at the start: a crash may have left something to be done
@@ -82,8 +90,9 @@ class LakeStage:
     async def close(self, grace_s: float) -> None:
         """End what is under way, which takes a moment, and let go of the files."""
         self._task.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._hourly):
+            if timer is not None:
+                timer.cancel()
         self._work.ended = True
         closing = asyncio.get_running_loop().run_in_executor(self._thread, self._work.close)
         await asyncio.wait({closing}, timeout=grace_s)
@@ -103,8 +112,9 @@ class LakeStage:
                 if more:
                     self._due.set()
                 else:
-                    await loop.run_in_executor(self._thread, self._work.tidy)
+                    self._tell(await loop.run_in_executor(self._thread, self._work.tidy))
                     self.resolved(self._resolved)
+                    self._look_for_old_days()
                 self._trouble = ""
             except _Ended:
                 return
@@ -112,6 +122,18 @@ class LakeStage:
                 self._complain(_told(error))
                 await asyncio.sleep(AGAIN_S)
                 self._due.set()
+
+    def _look_for_old_days(self) -> None:
+        """Have it tidied in an hour again, also where no event comes: days end by themselves."""
+        if self._hourly is not None:
+            self._hourly.cancel()
+        if not self._keeps_all:
+            self._hourly = asyncio.get_running_loop().call_later(OLD_DAYS_S, self._due.set)
+
+    def _tell(self, dropped: tuple[str, int]) -> None:
+        before, events = dropped
+        if events:
+            self._lines.info("history dropped", space=self._space, before=before, events=events)
 
     def _complain(self, trouble: str) -> None:
         """A line for a trouble that was not there before; not one with each try."""
@@ -123,9 +145,11 @@ class LakeStage:
 class _Work:
     """What the thread does. Its files are opened there, at the first turn."""
 
-    def __init__(self, profiles: Path, lake: Path, log: Path, clock: Clock) -> None:
+    def __init__(self, profiles: Path, lake: Path, log: Path, clock: Clock, keep_ms: int | None) -> None:
         self._paths = (profiles, lake)
         self._clock = clock
+        self._keep_ms = keep_ms
+        self._dropped_before = ""
         self._log = SQLiteLogReader(log)
         self._files: tuple[ProfileReader, LakeWriter] | None = None
         self.ended = False
@@ -150,12 +174,31 @@ class _Work:
         writer.write(entries, position=position, expired=taken - len(entries), breathe=self._breathe)
         return more
 
-    def tidy(self) -> None:
-        """Make few files of many, and remove what was replaced."""
+    def tidy(self) -> tuple[str, int]:
+        """Drop what is too old, make few files of many, and remove what was replaced.
+
+        Gives the day before which events were dropped, and how many.
+        """
         _, writer = self._opened()
+        dropped = self._drop_old()
         while writer.compact(self._clock.now_ms(), self._breathe):
             pass
         writer.sweep(self._clock.now_ms())
+        return dropped
+
+    def _drop_old(self) -> tuple[str, int]:
+        """Drop the days of which nothing counts any more."""
+        if self._keep_ms is None:
+            return "", 0
+        profiles, writer = self._opened()
+        unread = self._log.read(0, max(profiles.state().position, self._log.start(0)), 1)
+        now = min([self._clock.now_ms(), *(record.received_at for record in unread)])
+        before = day_of(now - self._keep_ms)
+        if before <= self._dropped_before:
+            return before, 0
+        events = writer.drop_days(before, self._clock.now_ms())
+        self._dropped_before = before
+        return before, events
 
     def close(self) -> None:
         """Let go of the files."""

@@ -48,6 +48,7 @@ class _Running:
         log: FilteringBoundLogger,
         *,
         lake_flush_ms: int,
+        lake_keep_ms: int | None,
         broken: Callable[[Exception], bool],
     ) -> None:
         """`broken` is told what its stage or its commit raised, and says whether it leaves the space out."""
@@ -72,6 +73,7 @@ class _Running:
             clock=clock,
             lines=log,
             flush_ms=lake_flush_ms,
+            keep_ms=lake_keep_ms,
         )
         self._stage = SpaceStage(row, resolver, tail, clock, lake=self._lake)
         self.loop = StageLoop(clock=clock, commit=self._writer.commit, failed=not_written, broken=broken)
@@ -100,8 +102,10 @@ class Spaces:
         log: FilteringBoundLogger,
         *,
         lake_flush_ms: int = FLUSH_MS,
+        lake_keep_ms: int | None = None,
     ) -> None:
         self._instance = instance
+        self._lake_keep_ms = lake_keep_ms
         self._lake_flush_ms = lake_flush_ms
         self._tail = tail
         self._clock = clock
@@ -143,6 +147,7 @@ class Spaces:
                 self._clock,
                 self._log,
                 lake_flush_ms=self._lake_flush_ms,
+                lake_keep_ms=self._lake_keep_ms,
                 broken=partial(self._leave_out_if_broken, row),
             )
         except Exception as error:  # whatever it is, it must not hold up deliveries and the other spaces

@@ -107,6 +107,7 @@ class Worker:
         log: FilteringBoundLogger,
         sandboxes: OwnSandboxes | None = None,
         lake_flush_ms: int = FLUSH_MS,
+        lake_keep_ms: int | None = None,
     ) -> None:
         self._control = control
         self._secrets = secrets
@@ -118,7 +119,7 @@ class Worker:
         self._log = log
         self._sandboxes = sandboxes
         self._tail = Tail(reader, told=True)
-        self._spaces = Spaces(instance, self._tail, clock, log, lake_flush_ms=lake_flush_ms)
+        self._spaces = Spaces(instance, self._tail, clock, log, lake_flush_ms=lake_flush_ms, lake_keep_ms=lake_keep_ms)
         self._answers = Answers(rows)
         self._known: dict[int, tuple[DestinationRow, Delivery]] = {}
         self._jobs_begun: set[int] = set()

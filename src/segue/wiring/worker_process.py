@@ -80,6 +80,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
         log=child.log,
         sandboxes=OwnSandboxes(address.known_sandboxes if address is not None else (), policy),
         lake_flush_ms=settings.lake.flush_ms,
+        lake_keep_ms=settings.lake.keep_ms,
     )
     try:
         worker.start()
