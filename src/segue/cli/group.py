@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 ORDER = (
-    *("up", "sandbox", "send", "tail", "status", "explain", "profiles", "destinations"),
+    *("up", "sandbox", "send", "tail", "status", "explain", "profiles", "audiences", "traits", "destinations"),
     *("replay", "redrive", "backup", "restore"),
     *("plan", "apply", "export", "schema", "settings", "doctor", "bench"),
 )

@@ -5,7 +5,8 @@ Rule: each read is one transaction; whoever reads sees one commit of the space o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from segue.state.computed_rows import (
     HoldingRow,
     ToldRow,
 )
-from segue.state.database import open_reader, sqlite_errors
+from segue.state.database import open_reader, sqlite_errors, transaction
 from segue.state.profiles import MIGRATIONS
 
 _decode_state = msgspec.msgpack.Decoder(ComputeState).decode
@@ -28,7 +29,10 @@ _decode_connection = msgspec.msgpack.Decoder(ConnectionState).decode
 
 
 class ComputedReader:
-    """Reads of the same file, from any process, each one transaction. Each raises Unavailable, Damaged."""
+    """Reads of the same file, from any process, each one transaction. Each raises Unavailable, Damaged.
+
+    Those made inside a `snapshot` are one transaction together.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,6 +41,12 @@ class ComputedReader:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads of the block see the same commit. For one thread, and for a moment: it holds up checkpoints."""
+        with sqlite_errors(self._path), transaction(self._connection, "BEGIN"):
+            yield
 
     def state(self) -> ComputeState:
         """The space's compute time and counts."""
@@ -111,6 +121,10 @@ class ComputedReader:
         query = """SELECT due, profile FROM computed WHERE due IS NOT NULL AND (due, profile) > (?, ?)
           ORDER BY due, profile LIMIT ?"""
         return self._rows(query, (*after, limit))
+
+    def waiting(self) -> int:
+        """How many messages are in the outbox."""
+        return int(self._rows("SELECT count(*) FROM outbox")[0][0])
 
     def profile_numbers(self, *, after: int, limit: int) -> list[int]:
         """The numbers of users, without the absorbed ones, from above `after`."""

@@ -26,15 +26,13 @@ def profile_lines(found: dict[str, Any]) -> list[str]:
         f"{found['profile']} ({found['collection']})",
         f"since {metadata['created_at']}, last event {metadata['updated_at']}",
         "",
-        *table(("TYPE", "ID"), [(each["type"], _plain(each["id"])) for each in found["external_ids"]]),
+        *table(("TYPE", "ID"), [(each["type"], plain(each["id"])) for each in found["external_ids"]]),
     ]
     if found["traits"]:
-        values = [
-            (_plain(name), _plain(msgspec.json.encode(value).decode())) for name, value in found["traits"].items()
-        ]
+        values = [(plain(name), plain(msgspec.json.encode(value).decode())) for name, value in found["traits"].items()]
         lines += ["", *table(("TRAIT", "VALUE"), values)]
     if found["links"]:
-        lines += ["", *table(("LINKED WITH", "IDS"), [(each["profile"], _ids(each)) for each in found["links"]])]
+        lines += ["", *table(("LINKED WITH", "IDS"), [(each["profile"], ids_text(each)) for each in found["links"]])]
     if "more_links" in found:
         lines.append(f"and more than these {len(found['links'])}")
     if "traits_left_out" in found:
@@ -45,7 +43,7 @@ def profile_lines(found: dict[str, Any]) -> list[str]:
 def event_lines(found: dict[str, Any]) -> list[str]:
     """What a user has done, of the object of `profiles events --json`."""
     rows = [
-        (each["at"], _plain(each["event"] or each["type"]), each["source"], each["message_id"], _properties(each))
+        (each["at"], plain(each["event"] or each["type"]), each["source"], each["message_id"], _properties(each))
         for each in found["events"]
     ]
     lines = [found["profile"], "", *table(("AT", "EVENT", "SOURCE", "MESSAGE ID", "PROPERTIES"), rows)]
@@ -55,7 +53,7 @@ def event_lines(found: dict[str, Any]) -> list[str]:
 def explained_lines(found: dict[str, Any]) -> list[str]:
     """How a profile came to be, of the object of `profiles explain --json`."""
     lines = [f"{found['profile']} ({found['collection']}), made by {_event(found['created'])}", ""]
-    ids = [(each["type"], _plain(each["id"]), *_cells(each)) for each in found["external_ids"]]
+    ids = [(each["type"], plain(each["id"]), *_cells(each)) for each in found["external_ids"]]
     lines += table(("TYPE", "ID", "BROUGHT AT", "BY EVENT", "OF SOURCE"), ids)
     if found["links"]:
         links = [(each["profile"] or "", *_cells(each)) for each in found["links"]]
@@ -75,13 +73,13 @@ def _merges(found: dict[str, Any]) -> Iterator[str]:
 def _demoted(found: dict[str, Any]) -> Iterator[str]:
     for each in found["demoted"]:
         owner = "nobody's" if each["owner"] is None else f"of {each['owner']}"
-        what = f"{each['type']} {_plain(each['id'])} was kept off {_times(each)}"
+        what = f"{each['type']} {plain(each['id'])} was kept off {_times(each)}"
         yield f"{what}: {_reason(each['reason'])}; it was {owner} then"
 
 
 def _blocked(found: dict[str, Any]) -> Iterator[str]:
     for each in found["blocked"]:
-        yield f"{each['type']} {_plain(each['id'])} was kept off {_times(each)}: the identity rules block the value"
+        yield f"{each['type']} {plain(each['id'])} was kept off {_times(each)}: the identity rules block the value"
 
 
 def _reason(reason: str) -> str:
@@ -96,18 +94,19 @@ def _times(each: dict[str, Any]) -> str:
 
 
 def _event(each: dict[str, Any]) -> str:
-    return f"{_plain(each['message_id'])} of {each['source']} at {each['received_at']}"
+    return f"{plain(each['message_id'])} of {each['source']} at {each['received_at']}"
 
 
 def _cells(each: dict[str, Any]) -> tuple[str, str, str]:
-    return (each["received_at"], _plain(each["message_id"]), each["source"])
+    return (each["received_at"], plain(each["message_id"]), each["source"])
 
 
-def _ids(each: dict[str, Any]) -> str:
-    return ", ".join(_plain(f"{entry['type']}:{entry['id']}") for entry in each["external_ids"])
+def ids_text(each: dict[str, Any]) -> str:
+    """The ids of an object that has `external_ids`, as `type:id`."""
+    return ", ".join(plain(f"{entry['type']}:{entry['id']}") for entry in each["external_ids"])
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The text; quoted where it holds what a terminal would obey rather than show."""
     return text if text.isprintable() else json.dumps(text)
 
@@ -115,5 +114,5 @@ def _plain(text: str) -> str:
 def _properties(event: dict[str, Any]) -> str:
     """As much of them as fits on a line."""
     given = event.get("properties", event.get("traits"))
-    text = "" if given is None else _plain(msgspec.json.encode(given).decode())
+    text = "" if given is None else plain(msgspec.json.encode(given).decode())
     return text if len(text) <= PROPERTIES_SHOWN else text[: PROPERTIES_SHOWN - 3] + "..."

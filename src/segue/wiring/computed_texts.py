@@ -1,0 +1,74 @@
+"""What `segue audiences` and `segue traits` print for people, as plain lines. Pure.
+
+Rule: it shows what the JSON form says, in fewer words; nothing is computed here that the JSON does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from segue.control.units import counted, duration_text
+from segue.wiring.profile_texts import ids_text, plain
+from segue.wiring.texts import table
+
+STATE_WORDS = {"up_to_date": "up to date", "initial": "first sync"}
+VALUE_SHOWN = 60
+
+
+def list_lines(found: list[dict[str, Any]], of_whom: str) -> list[str]:
+    """The table of `audiences list --json`; `of_whom` is the title of what is counted."""
+    rows = [
+        (each["key"], plain(each["name"]), each["state"], each["count"], ", ".join(each["destinations"]))
+        for each in found
+    ]
+    return table(("KEY", "NAME", "STATE", of_whom, "DESTINATIONS"), rows)
+
+
+def status_lines(found: list[dict[str, Any]], holders: str) -> list[str]:
+    """Of `audiences status --json`: each with its connections."""
+    lines: list[str] = []
+    for each in found:
+        lines += ["", *_status(each, holders)] if lines else _status(each, holders)
+    expectation = {told["expectation"] for each in found for told in each["connections"] if "expectation" in told}
+    return [*lines, "", *expectation] if expectation else lines
+
+
+def holder_lines(holders: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A line for each member or value."""
+    for each in holders:
+        value = ""
+        if "value" in each:
+            text = plain(msgspec.json.encode(each["value"]).decode())
+            value = f"  {text if len(text) <= VALUE_SHOWN else text[: VALUE_SHOWN - 3] + '...'}"
+        yield f"{each['profile']}  since {each['since']}{value}  {ids_text(each)}".rstrip()
+
+
+def _status(each: dict[str, Any], holders: str) -> list[str]:
+    head = f"{each['key']} ({each['id']}): {each['state']}, {counted(each['count'], holders)}"
+    if "progress" in each:
+        head += f", at profile {each['progress']['done']} of {each['progress']['total']}"
+    cells = [
+        (
+            told["destination"],
+            " and ".join(name for name in ("identify", "track") if told[name]),
+            told["sync"],
+            _connection_state(told),
+            told["sent"],
+            told["sent_at"] or "never",
+        )
+        for told in each["connections"]
+    ]
+    return [head, *table(("DESTINATION", "CALLS", "SYNC", "STATE", "SENT", "LAST"), cells)] if cells else [head]
+
+
+def _connection_state(told: dict[str, Any]) -> str:
+    words = STATE_WORDS.get(told["state"], told["state"])
+    if "first_sync" in told:
+        sync = told["first_sync"]
+        words += f", {sync['done']} of {sync['total']} at {sync['rate']} a second"
+        if sync["seconds_left"] is not None:
+            words += f", {duration_text(sync['seconds_left'] * 1000)} left"
+    return f"{words}: {told['reason']}" if told["reason"] else words
