@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from segue.control.status import status
 from segue.lake.manifest import Position
 from segue.log import Ends
 from segue.state.control import Control, DestinationRow, SourceRow, WorkspaceRow
-from segue.state.deliveries import ReplayState
+from segue.state.deliveries import DestinationState, ReplayState
 from segue.state.jobs import JobKind, JobRow
 from segue.state.profile_rows import ProfilesState
 from segue.state.spaces import SpaceRow
@@ -20,7 +23,9 @@ def shown(kind: JobKind, state: ReplayState | None, *, cancelled: bool = False) 
     job = JobRow(id=3, kind=kind, destination=7, created_at=0, spec={}, cancelled=cancelled)
     control = Control(version=1, workspace=WorkspaceRow(slug="demo", name="Demo"), destinations=(HOOK,), jobs=(job,))
     states = {} if state is None else {3: state}
-    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states, profiles={}, lakes={})["replays"]
+    return status(control, {}, Ends(0, {}), {}, is_sandbox={}, replays=states, profiles={}, lakes={}, outboxes={})[
+        "replays"
+    ]
 
 
 def test_a_replay_under_way_is_shown_with_its_numbers() -> None:
@@ -52,14 +57,37 @@ def test_a_spaces_own_source_comes_after_the_sources_of_the_file() -> None:
     control = Control(sources=(SourceRow(slug="website", name="Website"),), spaces=spaces)
     ends = Ends(9, {"website": (5, 1), "space:prod": (4, 0)})
     profiles = {1: ProfilesState(position=9, users=3, applied=4, skipped={"alias": 1})}
-    found = status(control, {}, ends, {}, is_sandbox={}, replays={}, profiles=profiles, lakes={1: Position(7)})
+    lakes, outboxes = {1: Position(7)}, {1: 6}
+    found = status(control, {}, ends, {}, is_sandbox={}, replays={}, profiles=profiles, lakes=lakes, outboxes=outboxes)
     assert found["sources"] == [
         {"slug": "website", "accepted": 5, "duplicates": 1, "dropped": {}},
         {"slug": "space:prod", "space": "prod", "accepted": 4, "duplicates": 0, "dropped": {}},
         {"slug": "space:dev", "space": "dev", "accepted": 0, "duplicates": 0, "dropped": {}},
     ]
-    assert found["stages"] == [{"name": "deliver", "lag": 0}, {"name": "compute", "lag": 9}, {"name": "lake", "lag": 9}]
+    lags = {"deliver": 0, "compute": 9, "lake": 9, "outbox": 6}
+    assert found["stages"] == [{"name": name, "lag": lag} for name, lag in lags.items()]
     begun, new = found["spaces"]
     assert (begun["users"], begun["applied"], begun["skipped"], begun["lag"]) == (3, 4, {"alias": 1}, 0)
     assert (begun["lake_lag"], new["lake_lag"]) == (2, 9)
+    assert (begun["outbox"], new["outbox"]) == (6, 0)
     assert (new["slug"], new["users"], new["lag"]) == ("dev", 0, 9), "the worker has not begun it"
+
+
+def test_a_destination_that_a_space_tells_adds_up_over_all_that_it_reads() -> None:
+    hook = msgspec.structs.replace(HOOK, ordinals={"website": 10, "space:prod": 3})
+    ends = Ends(99, {"website": (15, 0), "space:prod": (7, 0), "space:dev": (50, 0)})
+    state = DestinationState(
+        position=90, passed={"website": 14, "space:prod": 6}, delivered=4, filtered={"NOT_ADDRESSED": 2}, unfinished=[8]
+    )
+
+    def entry(states: dict[int, DestinationState]) -> dict[str, Any]:
+        control = Control(destinations=(hook,))
+        found = status(control, states, ends, {}, is_sandbox={}, replays={}, profiles={}, lakes={}, outboxes={})
+        entry: dict[str, Any] = found["destinations"][0]
+        return entry
+
+    begun, unmet = entry({7: state}), entry({7: DestinationState(position=90, passed={"website": 14}, delivered=4)})
+    assert begun["sources"] == ["website", "space:prod"]
+    assert (begun["accepted"], begun["lag"]) == (9, 3)
+    assert (unmet["accepted"], unmet["lag"]) == (9, 5), "the worker has not heard of the space"
+    assert entry({})["lag"] == entry({})["accepted"] == 9

@@ -63,12 +63,12 @@ class Files:
         )
         apply(self.control, parse_workspace(body, {}), self.secrets, self.log.ends)
 
-    def accept(self, *names: str, source: str = "website") -> None:
+    def accept(self, *names: str, source: str = "website", destinations: str | None = None) -> None:
         """Append a record for each name, which is its messageId, a millisecond apart."""
         for name in names:
             self.clock.now += 1
             body = msgspec.json.encode({"type": "track", "userId": "u", "event": "Seen", "messageId": name})
-            self.log.append([NewRecord(source, "track", "u", name, self.clock.now, body)])
+            self.log.append([NewRecord(source, "track", "u", name, self.clock.now, body, destinations)])
 
     def passed(self, slug: str, *, breaker: str = "closed", stall: str = "", **rows: Any) -> None:
         """Write what a worker would that has read the whole log for this destination."""

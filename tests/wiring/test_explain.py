@@ -14,6 +14,7 @@ from segue.deliver.history import encode_history
 from segue.state.control import SETTINGS_KEPT
 from segue.state.deliveries import DeadLetter, DeliveredRow, RetryRow
 from segue.state.quarantine import Drop, Duplicate
+from segue.state.spaces import SpaceRow
 from segue.wiring.texts import WAITS, explain_lines
 
 from .files import NOW, Files
@@ -252,3 +253,22 @@ def test_a_request_that_may_have_held_other_events_says_so(files: Files) -> None
     assert only["batch_size"] == 50
     assert [each["messageId"] for each in json.loads(only["request"]["body"])] == ["m"]
     assert "other_requests" not in only
+
+
+def test_what_a_space_says_is_explained_for_each_destination_that_reads_the_space(files: Files) -> None:
+    files.apply(hook("https://a.example"), hook("https://b.example", slug="late"), hook("https://c.example", slug="no"))
+    control = files.control.snapshot()
+    with files.control.change() as change:
+        change.put_space(SpaceRow(slug="prod", name="Prod"))
+        change.read_too(control.destination("hook"), "space:prod", 0)
+        change.read_too(control.destination("late"), "space:prod", 1)
+    for name in ("first", "second"):
+        files.accept(name, source="space:prod", destinations=str(files.number("hook")))
+    for slug in ("hook", "late"):
+        files.passed(slug)
+    waiting = {"destination": "hook", "outcome": "delivered", "reason": "expired", "attempts": []}
+    assert files.explain("first")[0]["deliveries"] == [waiting]
+    assert files.explain("second")[0]["deliveries"] == [
+        waiting,
+        {"destination": "late", "outcome": "filtered", "reason": "NOT_ADDRESSED", "attempts": []},
+    ]

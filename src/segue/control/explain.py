@@ -15,9 +15,9 @@ from segue.control.rebuilt import with_requests
 from segue.core.clock import from_iso, iso
 from segue.core.event import Event, Record
 from segue.deliver.breaker import CLOSED
-from segue.deliver.delivery import RETRY_ROWS_FULL
+from segue.deliver.delivery import NOT_ADDRESSED, RETRY_ROWS_FULL
 from segue.deliver.history import decode_history, text
-from segue.deliver.plan import Plan
+from segue.deliver.plan import Plan, is_addressed
 from segue.log import LogReader
 from segue.state.control import Control, DestinationRow
 from segue.state.deliveries import DeadLetter, DeliveredRow, DeliveryReader, DestinationState, RetryRow
@@ -51,8 +51,12 @@ def explain(
 
     `event` is undecoded JSON, to the byte as it is stored; a text where it cannot be read as JSON.
     """
-    for record in log.find(message_id, [row.slug for row in control.sources]):
-        rows = [row for row in control.destinations if row.source == record.source and record.offset >= row.offset]
+    for record in log.find(message_id, _sources(control)):
+        rows = [
+            row
+            for row in control.destinations
+            if row.reads(record.source, record.ordinal) and record.offset >= row.offset
+        ]
         facts = _facts(rows, record.offset, state)
         event = Event(record.body)
         yield {
@@ -66,11 +70,16 @@ def explain(
                 for row, known in zip(rows, facts, strict=True)
             ],
         }
-    sources = {row.slug for row in control.sources}
+    sources = set(_sources(control))
     left_out: list[Drop | Duplicate] = [*quarantine.find(message_id), *quarantine.find_duplicates(message_id)]
     left_out.reverse()
     for each in sorted(left_out, key=lambda each: (each.source not in sources, -each.received_at)):
         yield _left_out(message_id, each)
+
+
+def _sources(control: Control) -> list[str]:
+    """Every source that an event may have come by, those of what spaces say last."""
+    return [*(row.slug for row in control.sources), *(row.own_source for row in control.spaces)]
 
 
 def _left_out(message_id: str, found: Drop | Duplicate) -> dict[str, Any]:
@@ -119,7 +128,7 @@ def _delivery(row: DestinationRow, record: Record, event: Event, facts: _Facts, 
         return {"outcome": "waiting", "attempts": []}
     if facts.is_disabled:
         return {"outcome": "filtered", "reason": "DESTINATION_DISABLED", "attempts": []}
-    code = plan_at(row, None).decide(event)
+    code = plan_at(row, None).decide(event) if is_addressed(record, row.id) else NOT_ADDRESSED
     if code is not None:
         return {"outcome": "filtered", "reason": code, "attempts": []}
     # It was passed, and every other outcome leaves something behind for as long as the log holds the event.

@@ -27,22 +27,31 @@ def status(
     replays: Mapping[int, ReplayState],
     profiles: Mapping[int, ProfilesState],
     lakes: Mapping[int, Position],
+    outboxes: Mapping[int, int],
     stalls: Mapping[int, str] | None = None,
     clock: str = "",
     clock_behind_ms: int = 0,
 ) -> dict[str, Any]:
-    """The object that `segue status --json` prints. `profiles` and `lakes` are of the spaces that have begun, by id,
-    and `stalls` says why nothing is done for a space, or for its history.
+    """The object that `segue status --json` prints. `profiles` and `lakes` are of the spaces that have begun, by id;
+    `outboxes` says how many messages of a space are in its outbox, `stalls` why nothing is done for one, or for its
+    history.
 
-    `clock` says how the clock is moved, where it is, and `clock_behind_ms` how far it is behind the newest event. The
-    log's end must have been read after the states of all kinds.
+    `clock` says how the clock is moved, where it is, and `clock_behind_ms` how far it is behind the newest event.
+    Control must have been read after `states`, which then count nothing of a source that it does not know of, and the
+    log's end after the states of all kinds.
     """
     destinations = [
         _destination(row, states.get(row.id) or unread_state(row), ends, is_sandbox.get(row.id, False))
         for row in control.destinations
     ]
     spaces = [
-        _space(row, profiles.get(row.id) or ProfilesState(), lakes.get(row.id) or Position(), ends)
+        _space(
+            row,
+            profiles.get(row.id) or ProfilesState(),
+            lakes.get(row.id) or Position(),
+            outboxes.get(row.id, 0),
+            ends,
+        )
         | ({"stall": stalls[row.id]} if stalls and row.id in stalls else {})
         for row in control.spaces
     ]
@@ -59,6 +68,7 @@ def status(
             {"name": "deliver", "lag": max((entry["lag"] for entry in destinations), default=0)},
             {"name": "compute", "lag": max((entry["lag"] for entry in spaces), default=0)},
             {"name": "lake", "lag": max((entry["lake_lag"] for entry in spaces), default=0)},
+            {"name": "outbox", "lag": max((entry["outbox"] for entry in spaces), default=0)},
         ],
     }
     if clock:
@@ -74,9 +84,9 @@ def unread_state(row: DestinationRow) -> DestinationState:
 
 
 def lag(row: DestinationRow, state: DestinationState, ends: Ends) -> int:
-    """Events of the destination's source that have no final outcome and no retry row."""
-    ahead = max(0, _last(row.source, ends) - state.passed.get(row.source, row.ordinals.get(row.source, 0)))
-    return ahead + len(state.unfinished)
+    """Events of what the destination reads that have no final outcome and no retry row."""
+    ahead = [_last(source, ends) - state.passed.get(source, row.ordinals.get(source, 0)) for source in row.sources]
+    return sum(max(0, count) for count in ahead) + len(state.unfinished)
 
 
 def progress(replay: ReplayState) -> dict[str, Any]:
@@ -120,8 +130,8 @@ def _destination(row: DestinationRow, state: DestinationState, ends: Ends, is_sa
         "slug": row.slug,
         "kind": row.kind,
         "enabled": row.enabled,
-        "sources": [row.source],
-        "accepted": _last(row.source, ends) - row.ordinals.get(row.source, 0),
+        "sources": list(row.sources),
+        "accepted": sum(_last(source, ends) - row.ordinals.get(source, 0) for source in row.sources),
         "delivered": state.delivered,
         "filtered": dict(sorted(state.filtered.items())),
         "refused": dict(sorted(state.refused.items())),
@@ -138,7 +148,7 @@ def _destination(row: DestinationRow, state: DestinationState, ends: Ends, is_sa
     return found
 
 
-def _space(row: SpaceRow, state: ProfilesState, lake: Position, ends: Ends) -> dict[str, Any]:
+def _space(row: SpaceRow, state: ProfilesState, lake: Position, outbox: int, ends: Ends) -> dict[str, Any]:
     return {
         "slug": row.slug,
         "sources": list(row.sources),
@@ -149,6 +159,7 @@ def _space(row: SpaceRow, state: ProfilesState, lake: Position, ends: Ends) -> d
         "expired": state.expired,
         "lag": ends.offset - state.position,
         "lake_lag": ends.offset - lake.offset,
+        "outbox": outbox,
     }
 
 

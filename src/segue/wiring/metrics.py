@@ -33,6 +33,7 @@ METRICS: dict[str, str] = {
     "segue_space_lag": "Records of the log that the space has not read.",
     "segue_space_stalled": "1 while nothing is done for the space, or for its history: `segue status` says why.",
     "segue_lake_lag": "Records of the log that the space's lake has not passed; it may be a minute behind.",
+    "segue_outbox_waiting": "Messages of the space that are not known to be in the log yet.",
     "segue_log_end_offset": "The offset that the next event gets.",
     "segue_disk_free_bytes": "Free space on the disk that holds the data folder.",
 }
@@ -110,6 +111,7 @@ def _by_space(spaces: list[dict[str, Any]]) -> Iterator[Metric]:
     skipped = CounterMetricFamily(name, METRICS[name], labels=["space", "reason"])
     lag = GaugeMetricFamily("segue_space_lag", METRICS["segue_space_lag"], labels=["space"])
     lake = GaugeMetricFamily("segue_lake_lag", METRICS["segue_lake_lag"], labels=["space"])
+    outbox = GaugeMetricFamily("segue_outbox_waiting", METRICS["segue_outbox_waiting"], labels=["space"])
     stalled = GaugeMetricFamily("segue_space_stalled", METRICS["segue_space_stalled"], labels=["space"])
     for entry in spaces:
         stalled.add_metric([entry["slug"]], "stall" in entry)
@@ -120,7 +122,8 @@ def _by_space(spaces: list[dict[str, Any]]) -> Iterator[Metric]:
             skipped.add_metric([entry["slug"], code], count)
         lag.add_metric([entry["slug"]], entry["lag"])
         lake.add_metric([entry["slug"]], entry["lake_lag"])
-    yield from (profiles, applied, skipped, lag, stalled, lake)
+        outbox.add_metric([entry["slug"]], entry["outbox"])
+    yield from (profiles, applied, skipped, lag, stalled, lake, outbox)
 
 
 def _gauge(name: str, value: float) -> Metric:

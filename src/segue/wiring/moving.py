@@ -17,6 +17,7 @@ from segue.control.units import duration_ms
 from segue.core.clock import from_iso
 from segue.core.errors import Invalid, Unavailable
 from segue.core.event import Event
+from segue.deliver.plan import is_addressed
 from segue.settings import Settings
 from segue.wiring.hints import pasteable
 from segue.wiring.views import Views, secrets_of
@@ -63,12 +64,13 @@ def count_replay(views: Views, destination: str, spec: JobSpec, settings: Settin
         position = records[-1].offset + 1
         for record in records:
             counted["read"] += 1
-            if record.source != row.source:
+            if record.source not in plan.sources:
                 continue
             event = Event(record.body)
             if chosen.accepts(type=event.type, event=event.event, message_id=event.message_id):
                 counted["matched"] += 1
-                counted["filtered" if plan.decide(event) is not None else "send"] += 1
+                is_sent = is_addressed(record, row.id) and plan.decide(event) is None
+                counted["send" if is_sent else "filtered"] += 1
     return counted
 
 

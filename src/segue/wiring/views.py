@@ -1,6 +1,7 @@
 """Reading an instance from outside its processes: what `status`, `explain` and `/metrics` see.
 
-Rule: it only reads, in the order in which the numbers add up: control, the state's snapshot, then the log's end.
+Rule: it only reads, in the order in which the numbers add up: the state of deliveries, control, what the spaces
+have written, then the log's end.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import Settings
 from segue.state.control import Control, ControlStore, DestinationRow
 from segue.state.deliveries import DeliveryReader
+from segue.state.outbox_reader import OutboxReader, OutboxReaders
 from segue.state.profile_readers import ProfileReaders, SpaceReaders
 from segue.state.profile_rows import ProfilesState
 from segue.state.profiles import ProfileReader
@@ -36,7 +38,7 @@ from segue.wiring.instance import Instance
 from segue.wiring.own_sandboxes import sends_to_sandbox
 from segue.wiring.worker import plan_of
 
-_Reader = TypeVar("_Reader", bound=ProfileReader | ManifestReader)
+_Reader = TypeVar("_Reader", bound=ProfileReader | ManifestReader | OutboxReader)
 _Read = TypeVar("_Read")
 
 
@@ -54,6 +56,7 @@ class Views:
         quarantine: QuarantineReader,
         profiles: ProfileReaders,
         lakes: ManifestReaders,
+        outboxes: OutboxReaders,
         sandbox_url: str | None,
     ) -> None:
         self.instance = instance
@@ -64,14 +67,17 @@ class Views:
         self.quarantine = quarantine
         self.profiles = profiles
         self.lakes = lakes
+        self.outboxes = outboxes
         self._sandbox_url = sandbox_url
 
     def status(self) -> dict[str, Any]:
         """The object of `segue status --json`."""
+        states = self.state.destinations()
         control = self.control.snapshot()
         stalls = self._left_out(control)
-        states, profiles = self.state.destinations(), self.profile_states(control, stalls)
+        profiles = self.profile_states(control, stalls)
         lakes = self.lake_positions(control, stalls)
+        outboxes = _of_each(control, self.outboxes, OutboxReader.count, stalls)
         ends = self.log.ends()
         sandboxes = {row.id: self.is_on_sandbox(row) for row in control.destinations}
         dropped, replays = self.quarantine.counts(), self.state.replays()
@@ -84,6 +90,7 @@ class Views:
             replays=replays,
             profiles=profiles,
             lakes=lakes,
+            outboxes=outboxes,
             stalls=stalls,
             clock=offset_text(moved_ms(self.clock)),
             clock_behind_ms=behind_ms(self.log, self.clock.now_ms()),
@@ -174,6 +181,7 @@ def open_views(instance: Instance, clock: Clock) -> Iterator[Views]:
             quarantine=stack.enter_context(closing(QuarantineReader(instance.quarantine))),
             profiles=stack.enter_context(closing(ProfileReaders(instance.profiles))),
             lakes=stack.enter_context(closing(ManifestReaders(instance.lake))),
+            outboxes=stack.enter_context(closing(OutboxReaders(instance.profiles))),
             sandbox_url=address.sandbox_url if address is not None else None,
         )
 
