@@ -67,7 +67,7 @@ def test_wrong_usage_is_exit_code_2_and_names_the_help(arguments):
 
 
 def test_a_misspelt_command_gets_a_suggestion():
-    assert "Did you mean 'status'?" in segue("statsu").err
+    assert "Did you mean 'status'?" in segue("staus").err
 
 
 @pytest.mark.parametrize(

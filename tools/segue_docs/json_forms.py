@@ -1,4 +1,4 @@
-"""The page of the JSON forms: `status --json`, `explain --json`, `profiles get --json` and `profiles explain --json`.
+"""The page of the JSON forms: what `status`, `explain`, `profiles`, `audiences` and `traits` print with `--json`.
 
 Rule: the status shown is made by the code that `segue status` runs; a field of any form without words is an error.
 """
@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from segue.control import explain, profile_events, profiles, rebuilt, status
+from segue.control import computed, explain, profile_events, profiles, rebuilt, status
 from segue.deliver import history
 from segue.lake.manifest import Position
 from segue.log import Ends
@@ -21,6 +21,7 @@ from segue.state.control import Control, DestinationRow, SourceRow, WorkspaceRow
 from segue.state.deliveries import DestinationState
 from segue.state.profile_rows import ProfilesState
 from segue.state.spaces import SpaceRow
+from segue_docs import computed_forms
 from segue_docs.markdown import block, code, generated_from, table
 
 _HEAD = """# JSON forms
@@ -124,7 +125,12 @@ PROFILES: dict[str, str] = {
     "external_ids": "Every id, with `type` and `id`, in the order in which they came; in `explain` with the event that brought it.",
     "type": "Of an id: such as `user_id`.",
     "id": "Of an id: the value.",
-    "traits": "By name; `null` where it was set to null. Only `get`.",
+    "traits": "By name, computed traits and audiences among them; `null` where it was set to null. Only `get`.",
+    "computed": "Which of the traits the space has computed, by name. Only `get`.",
+    "class": 'Of a computed one: `"audience"` or `"computed_trait"`.',
+    "since": "Of a computed one: since when it has been so.",
+    "kept_aside": "What sources have sent as `trait` under the name of a computed trait or audience, with the event; it is used nowhere. Only `explain`.",
+    "trait": "Of what is kept aside: its name.",
     "links": "The accounts of a user, the users of an account, the first 100: in `get` with their ids (100 at most), in `explain` with the event that made the link.",
     "more_links": "Only `true`, where there are more. Only `get`.",
     "traits_left_out": "Only where there are any: how often a trait beyond the 1,000th was left out. Only `get`.",
@@ -214,6 +220,7 @@ def page() -> str:
     """The page."""
     missing = sorted((fields_of(status) - set(STATUS)) | (fields_of(explain, rebuilt, history) - set(EXPLAIN)))
     missing += sorted((fields_of(profiles) - set(PROFILES)) | (fields_of(profile_events) - set(EVENTS)))
+    missing += sorted(fields_of(computed) - set(computed_forms.STATUS) - set(computed_forms.HOLDERS))
     assert not missing, f"fields without words: {missing}"
     return "".join(
         (
@@ -223,6 +230,7 @@ def page() -> str:
                 "segue.control.explain",
                 "segue.control.profiles",
                 "segue.control.profile_events",
+                "segue.control.computed",
             ),
             _STATUS,
             _fields(STATUS),
@@ -239,6 +247,12 @@ def page() -> str:
             "\n",
             _EVENTS,
             _fields(EVENTS),
+            "\n",
+            computed_forms.HOLDERS_HEAD,
+            _fields(computed_forms.HOLDERS),
+            "\n",
+            computed_forms.STATUS_HEAD,
+            _fields(computed_forms.STATUS),
         )
     )
 
@@ -275,6 +289,7 @@ def sample_status() -> dict[str, Any]:
         replays={},
         profiles={1: ProfilesState(position=106, users=41, accounts=3, applied=104, skipped={"no_identifier": 2})},
         lakes={1: Position(offset=98)},
+        outboxes={1: 0},
     )
 
 

@@ -45,7 +45,7 @@ def audiences() -> None:
 
 @segue.group()
 def traits() -> None:
-    """Look at computed traits: who has which value, and who was told."""
+    """Look at computed traits: their values, and who was told."""
 
 
 @audiences.command("list")
@@ -187,7 +187,6 @@ def _opened(slug: str | None, data: str | None) -> Iterator[_Opened]:
     from segue.state.computed import ComputedReader
     from segue.state.control import ControlStore
     from segue.state.deliveries import DeliveryReader
-    from segue.state.outbox_reader import OutboxReader
     from segue.state.profiles import ProfileReader
     from segue.wiring.clock import clock_of
 
@@ -202,10 +201,9 @@ def _opened(slug: str | None, data: str | None) -> Iterator[_Opened]:
         if path.exists():
             computed = stack.enter_context(closing(ComputedReader(path)))
             stack.enter_context(computed.snapshot())
-            computed.state()  # the first read says which commit the snapshot is of
+            waiting = computed.waiting()  # the first read says which commit the snapshot is of
             profiles = stack.enter_context(closing(ProfileReader(path)))
             stack.enter_context(profiles.snapshot())
-            waiting = stack.enter_context(closing(OutboxReader(path))).count()
         deliveries = {}
         if instance.state.exists():
             deliveries = stack.enter_context(closing(DeliveryReader(instance.state))).destinations()
