@@ -57,13 +57,19 @@ def is_member(
 
 
 class Evaluation:
-    """One history at one instant. It keeps the comparators that it read, by node: a tree outlives it."""
+    """One history at one instant.
 
-    def __init__(self, history: History, at_ms: int, reach: Reach = WHOLE) -> None:
+    It keeps the comparators that it read, by node: a tree outlives it. `comparators` are those of earlier evaluations
+    of trees that still live.
+    """
+
+    def __init__(
+        self, history: History, at_ms: int, reach: Reach = WHOLE, comparators: dict[int, Comparator] | None = None
+    ) -> None:
         self.history = history
         self.at_ms = at_ms
         self.reach = reach
-        self._comparators: dict[int, Comparator] = {}
+        self._comparators: dict[int, Comparator] = {} if comparators is None else comparators
 
     def truth(self, tree: Condition, occurrence: Occurrence | None = None) -> bool:
         """Whether a condition is true; in `where`, of the event in hand."""

@@ -41,7 +41,7 @@ def next_change(tree: Definition, history: History, at_ms: int, reach: Reach = W
 
     What other definitions say counts as given: whoever refers to them wakes when they do (`answers`).
     """
-    timers = _Timers(Evaluation(history, at_ms, reach))
+    timers = Timers(Evaluation(history, at_ms, reach))
     if isinstance(tree, Condition):
         instants = timers.of_condition(tree)
     else:
@@ -58,14 +58,14 @@ class _Span(NamedTuple):
     stay: Stay
 
 
-class _Threshold(NamedTuple):
+class Threshold(NamedTuple):
     """What a comparator asks of a count: so many at least, or one less exactly; or the opposite of either."""
 
     at_least: int
     exactly: bool
 
 
-class _Timers:
+class Timers:
     """The instants of one history; those that are not after the instant asked about do not matter."""
 
     def __init__(self, evaluation: Evaluation) -> None:
@@ -75,16 +75,16 @@ class _Timers:
     def of_condition(self, tree: Condition) -> Iterator[int]:
         """When the windows and dates of its leaves, or the traits that it names, may make it another."""
         yield from self._of_traits(tree)
-        for leaf in _leaves(tree):
-            yield from self._of_dates(leaf, None)
+        for leaf in comparisons_of(tree):
+            yield from self.of_dates(leaf, None)
             for scalar in (leaf.left, *leaf.args):
                 if isinstance(scalar, Reduce):
-                    yield from self._of_value(scalar, _threshold(leaf) if scalar is leaf.left else None)
+                    yield from self.of_value(scalar, threshold_of(leaf) if scalar is leaf.left else None)
 
     def of_computed(self, tree: Reduce) -> Iterator[int]:
         """When the value, or whether there is one, may become another."""
         yield from self._of_traits(tree)
-        yield from self._of_value(tree, None)
+        yield from self.of_value(tree, None)
         spans, waking = self._spans(tree, None)
         yield from waking
         held = self._held(spans)
@@ -97,7 +97,7 @@ class _Timers:
             if version is not None:
                 yield version
 
-    def _of_dates(self, leaf: Compare, occurrence: Occurrence | None) -> Iterator[int]:
+    def of_dates(self, leaf: Compare, occurrence: Occurrence | None) -> Iterator[int]:
         """When a sliding comparator may say something else of what it reads."""
         if leaf.op not in SLIDING:
             return
@@ -108,7 +108,7 @@ class _Timers:
             if when is not None:
                 yield from changes(leaf.op, when, span.ms)
 
-    def _of_value(self, tree: Reduce, threshold: _Threshold | None) -> Iterator[int]:
+    def of_value(self, tree: Reduce, threshold: Threshold | None) -> Iterator[int]:
         """When the value of a stream, or which side of the threshold its count is on, may become another."""
         if isinstance(tree.stream.window, Session):
             yield from self._of_session(tree, tree.stream.window)
@@ -145,7 +145,7 @@ class _Timers:
             if of_event.until_ms <= self._at_ms or of_event.from_ms >= FOREVER:
                 continue
             if stream.where is not None:
-                waking.extend(at for leaf in _leaves(stream.where) for at in self._of_dates(leaf, each))
+                waking.extend(at for leaf in comparisons_of(stream.where) for at in self.of_dates(leaf, each))
             given = evaluation.given(tree, each)
             if takes_part(tree, given) and evaluation.passes(stream, each):
                 found.append(_Span(each, given, of_event))
@@ -158,19 +158,19 @@ class _Timers:
         return [span.stay.from_ms for span in spans if span.stay.from_ms > self._at_ms]
 
 
-def _leaves(tree: Condition) -> Iterator[Compare]:
+def comparisons_of(tree: Condition) -> Iterator[Compare]:
     """The comparisons of a condition, without those inside the `where` of their events."""
     match tree:
         case And() | Or():
             for item in tree.items:
-                yield from _leaves(item)
+                yield from comparisons_of(item)
         case Not():
-            yield from _leaves(tree.item)
+            yield from comparisons_of(tree.item)
         case Compare():
             yield tree
 
 
-def _threshold(leaf: Compare) -> _Threshold | None:
+def threshold_of(leaf: Compare) -> Threshold | None:
     """What a leaf asks of its count; None where it asks something else, or nothing that is written out."""
     if not isinstance(leaf.left, Reduce) or leaf.left.by != "count" or len(leaf.args) != 1:
         return None
@@ -180,15 +180,15 @@ def _threshold(leaf: Compare) -> _Threshold | None:
         return None
     match leaf.op:
         case "at_least" | "less_than":
-            return _Threshold(ceil(number), exactly=False)
+            return Threshold(ceil(number), exactly=False)
         case "greater_than" | "at_most":
-            return _Threshold(floor(number) + 1, exactly=False)
+            return Threshold(floor(number) + 1, exactly=False)
         case "equals" | "differs" if isinstance(number, int):
-            return _Threshold(number + 1, exactly=True)
+            return Threshold(number + 1, exactly=True)
     return None
 
 
-def _crossings(threshold: _Threshold, leaving: list[int], entering: list[int]) -> list[int]:
+def _crossings(threshold: Threshold, leaving: list[int], entering: list[int]) -> list[int]:
     """When a count may cross its threshold, from when each counted event leaves and the coming ones enter."""
     least = threshold.at_least
     if len(leaving) >= least:
