@@ -10,6 +10,7 @@ from segue.api.query import Listing, Wanted
 from segue.api.views import LINK_IDS_MOST, PAGE_BYTES_MOST, Files, traits
 from segue.core.clock import iso
 from segue.core.profile import Cause, ExternalId, Profile, Trait
+from segue.state.computed_rows import ComputationState, ComputedDelta, ComputeState, Held, HoldingRow
 from tests.resolve.events import START_MS
 
 from .rig import Api
@@ -84,6 +85,66 @@ def test_what_a_source_sends_is_neither_an_audience_nor_computed(api: Api, kind:
     api.send(identify("u1", name="Ann"))
     answer = api.get("user_id:u1", "traits", **{"class": kind})
     assert (answer["traits"], answer["cursor"]["has_more"]) == ({}, False)
+
+
+def compute(api: Api, *values: tuple[str, str, str | None], deleted: bool = False, since: int = RECEIVED) -> None:
+    """Give u1 what a space may have computed of him: (kind, key, canonical JSON or None)."""
+    number = api.profiles.read("user_id", "u1").number
+    delta = api.profiles.resolver.take()
+    delta.computed = ComputedDelta(
+        state=ComputeState(),
+        computations={
+            place: ComputationState(key=key, kind=kind, deleted=deleted)  # type: ignore[arg-type]
+            for place, (kind, key, _) in enumerate(values, 1)
+        },
+        holdings=[(place, HoldingRow(number, value, since, 1, True)) for place, (*_, value) in enumerate(values, 1)],
+    )
+    api.profiles.writer.commit([delta])
+
+
+COMPUTED = (
+    ("audience", "vip", "true"),
+    ("audience", "lapsed", "false"),
+    ("audience", "never", None),
+    ("computed_trait", "orders", "3"),
+    ("computed_trait", "sizes", '["M","L"]'),
+    ("computed_trait", "last_city", "null"),
+)
+
+
+def test_computed_traits_and_audiences_stand_among_the_traits(api: Api):
+    api.send(identify("u1", name="Ann"), identify("u2", name="Bob"))
+    compute(api, *COMPUTED)
+    audiences = {"lapsed": False, "vip": True}
+    computed = {"last_city": None, "orders": 3, "sizes": ["M", "L"]}
+    for query, expected in (
+        ({}, {"name": "Ann"} | audiences | computed),
+        ({"class": "audience"}, audiences),
+        ({"class": "computed_trait"}, computed),
+        ({"class": "audience", "include": "vip,orders,name"}, {"vip": True}),
+    ):
+        for limit in ({}, {"limit": 1}):
+            assert dict(every(api, "user_id:u1", "traits", "traits", **query, **limit)) == expected
+    assert api.get("user_id:u2", "traits")["traits"] == {"name": "Bob"}
+    assert api.get("user_id:u1", "traits", verbose="true", include="vip")["traits"] == {
+        "vip": {"value": True, "source_id": "space:prod", "updated_at": iso(RECEIVED)}
+    }
+
+
+def test_a_computed_key_owns_its_name(api: Api):
+    api.send(identify("u1", vip="of the source", never="of the source", name="Ann"))
+    compute(api, *COMPUTED[:3])
+    assert api.get("user_id:u1", "traits")["traits"] == {"lapsed": False, "name": "Ann", "vip": True}
+
+
+def test_the_last_value_of_a_deleted_one_stays_as_a_custom_trait_until_an_event_sets_another(api: Api):
+    api.send(identify("u1", orders=1))
+    compute(api, *COMPUTED, deleted=True, since=RECEIVED + 500)
+    assert api.get("user_id:u1", "traits", **{"class": "audience"})["traits"] == {}
+    found = api.get("user_id:u1", "traits", limit=20)["traits"]
+    assert found == {"lapsed": False, "last_city": None, "orders": 3, "sizes": ["M", "L"], "vip": True}
+    api.send(identify("u1", orders=9))
+    assert api.get("user_id:u1", "traits", include="orders")["traits"] == {"orders": 9}
 
 
 def test_external_ids_name_the_event_that_brought_them(api: Api):
@@ -212,6 +273,9 @@ class _One:
 
     def find(self, _collection: str, _external_id: ExternalId) -> Profile:
         return self._profile
+
+    def held(self, _number: int) -> list[Held]:
+        return []
 
 
 @given(st.sets(st.text(max_size=5), max_size=30), st.integers(1, 10))

@@ -12,6 +12,7 @@ import pytest
 from segue.core.clock import iso
 from segue.core.event import NewRecord
 from segue.log.sqlite import SQLiteLogWriter
+from segue.state.computed_rows import ComputationState, ComputedDelta, ComputeState, HoldingRow
 from segue.wiring.clock import SystemClock
 from segue.wiring.instance import Instance
 from tests.resolve.events import START_MS, entry
@@ -85,6 +86,7 @@ def test_get_shows_ids_traits_links_and_metadata(met):
             {"type": "anonymous_id", "id": "a1"},
         ],
         "traits": {"email": "j@x.com", "gone": None, "plan": "pro", "seats": 3},
+        "computed": {},
         "links": [{"profile": account["profile"], "external_ids": [{"type": "group_id", "id": "acme"}]}],
         "metadata": {
             "created_at": at(0)["received_at"],
@@ -145,7 +147,9 @@ def test_explain_says_why_an_id_was_kept_off(met):
 def test_for_people_it_says_the_same(met):
     lines = met.call("get", "user_id:jane").out.splitlines()
     assert re.fullmatch(r"use_\w{27} \(users\)", lines[0])
-    assert {"user_id       jane", 'plan   "pro"', "seats  3"} <= {line.rstrip() for line in lines}
+    assert {"user_id       jane", 'plan   "pro"      custom', "seats  3          custom"} <= {
+        line.rstrip() for line in lines
+    }
     assert "group_id:acme" in lines[-1]
     told = met.call("explain", "user_id:jane").out
     assert f"made by m0 of web at {at(0)['received_at']}" in told
@@ -248,3 +252,30 @@ def test_events_are_listed_by_name_and_the_newest_first(shop: Shop):
     assert few["more"]
     text = shop.call("events", "user_id:u1").out
     assert "Paid" in text and '{"n":1}' in text
+
+
+def test_computed_traits_and_audiences_are_told_from_custom_ones_which_they_displace(shop):
+    rig = shop.rig()
+    rig.send("identify", userId="jane", traits={"plan": "pro", "vip": "says the source"})
+    delta = rig.resolver.take()
+    delta.computed = ComputedDelta(
+        state=ComputeState(),
+        computations={
+            1: ComputationState(key="vip", kind="audience"),
+            2: ComputationState(key="orders", kind="computed_trait"),
+        },
+        holdings=[(1, HoldingRow(1, "true", START_MS, 1, True)), (2, HoldingRow(1, "3", START_MS + 1, 1, False))],
+    )
+    rig.writer.commit([delta])
+    rig.close()
+    found = shop.call("get", "user_id:jane", "--json").json
+    assert found["traits"] == {"orders": 3, "plan": "pro", "vip": True}
+    assert found["computed"] == {
+        "orders": {"class": "computed_trait", "since": iso(START_MS + 1)},
+        "vip": {"class": "audience", "since": iso(START_MS)},
+    }
+    lines = {" ".join(line.split()) for line in shop.call("get", "user_id:jane").out.splitlines()}
+    assert {"TRAIT VALUE KIND", "orders 3 computed trait", 'plan "pro" custom', "vip true audience"} <= lines
+    assert explained(shop, "user_id:jane")["kept_aside"] == [{"trait": "vip", **at(0)}]
+    told = shop.call("explain", "user_id:jane").out
+    assert f"the trait vip of m0 of web at {iso(START_MS)} is not used: an audience or computed trait" in told

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -19,12 +20,14 @@ from msgspec import Raw
 from segue.api.problem import Problem
 from segue.api.query import Listing, Wanted
 from segue.control.profile_events import numbers_of, profile_events
+from segue.control.profile_traits import ShownTrait, shown_traits
 from segue.core.clock import iso
-from segue.core.profile import Collection, ExternalId, LinkedId, Profile, Trait
+from segue.core.profile import Collection, ExternalId, LinkedId, Profile
 from segue.lake.manifest import ManifestReader
 from segue.lake.reader import END_OF_TIME, LakeEvent, Order, Wish
 from segue.log import LogReader
 from segue.state.profiles import ProfileReader
+from segue.state.spaces import OWN_SOURCE
 
 PAGE_BYTES_MOST = 512 * 1024
 EVENTS_KEPT_MS = 14 * 86_400_000
@@ -56,14 +59,16 @@ class View(NamedTuple):
 
 
 def traits(files: Files, wanted: Wanted, listing: Listing) -> Body:
-    """Traits by name. One that was set to null is there, as null."""
+    """Traits by name, computed ones and audiences among them. One that was set to null is there, as null."""
     profile = _find(files.profiles, wanted)
-    names = sorted(profile.traits if listing.include is None else listing.include & profile.traits.keys())
+    found = shown_traits(files.profiles, profile)
+    names = sorted(found if listing.include is None else listing.include & found.keys())
     if listing.trait_class is not None:
-        names = []  # what sources send is neither an audience nor computed
+        names = [name for name in names if found[name].kind == listing.trait_class]
     names = names[bisect_left(names, listing.start) :]
-    show = _verbose if listing.verbose else _value
-    page = _page(names, listing.limit, lambda name: show(profile.traits[name]))
+    own_source = f"{OWN_SOURCE}{wanted.space}"
+    show = partial(_verbose, own_source) if listing.verbose else _value
+    page = _page(names, listing.limit, lambda name: show(found[name]))
     following = names[len(page)] if len(page) < len(names) else ""
     return {
         "traits": dict(zip(names, page, strict=False)),
@@ -178,13 +183,13 @@ def _cursor(wanted: Wanted, profile: Profile, view: str, following: str, limit: 
     return {"url": url, "has_more": bool(following), "next": following, "limit": limit}
 
 
-def _value(trait: Trait) -> bytes:
+def _value(trait: ShownTrait) -> bytes:
     return trait.value.encode()
 
 
-def _verbose(trait: Trait) -> bytes:
-    cause = trait.cause
-    return _encode({"value": Raw(_value(trait)), "source_id": cause.source, "updated_at": iso(cause.t)})
+def _verbose(own_source: str, trait: ShownTrait) -> bytes:
+    source = own_source if trait.source is None else trait.source
+    return _encode({"value": Raw(_value(trait)), "source_id": source, "updated_at": iso(trait.at)})
 
 
 def _key(linked: LinkedId) -> str:

@@ -1,6 +1,7 @@
 """One profile as people and scripts see it: what it is now, and which events made it so.
 
-Rule: every id, link and merge is shown with the event that caused it; nothing is shown that no event said.
+Rule: every id, link and merge is shown with the event that caused it; nothing is shown that no event said, but what the
+space has computed of events.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from segue.control.profile_traits import kept_aside, shown_traits
 from segue.core.clock import iso
 from segue.core.errors import Invalid
 from segue.core.profile import Cause, Collection, ExternalId, IdentityRules, Profile
@@ -47,10 +49,14 @@ def collection_of(type_: str) -> Collection:
 
 def shown(reader: ProfileReader, profile: Profile) -> dict[str, Any]:
     """The profile as it is: the object of `segue profiles get --json`."""
+    traits = sorted(shown_traits(reader, profile).items())
     found = {
         **_head(profile),
         "external_ids": _ids(profile),
-        "traits": {name: Raw(trait.value.encode()) for name, trait in sorted(profile.traits.items())},
+        "traits": {name: Raw(trait.value.encode()) for name, trait in traits},
+        "computed": {
+            name: {"class": trait.kind, "since": iso(trait.at)} for name, trait in traits if trait.kind != "custom"
+        },
         "links": _links(reader, profile),
         "metadata": {
             "created_at": iso(profile.first.received_at),
@@ -94,6 +100,7 @@ def explained(reader: ProfileReader, profile: Profile) -> dict[str, Any]:
             {**_demotion(each), "reason": each.reason, "owner": segment_ids.get(each.owner or 0)} for each in kept_off
         ],
         "blocked": [_demotion(each) for each in demotions if each.reason == BLOCKED],
+        "kept_aside": [{"trait": name, **_event(trait.cause)} for name, trait in kept_aside(reader, profile).items()],
     }
 
 

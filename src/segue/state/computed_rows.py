@@ -105,6 +105,24 @@ class HoldingRow(NamedTuple):
     once: bool
 
 
+class Named(Struct):
+    """What a computation is called: the part of its `ComputationState` that whoever shows its values needs."""
+
+    key: str
+    kind: Literal["audience", "computed_trait"]
+    deleted: bool = False
+
+
+class Held(NamedTuple):
+    """What one profile has of one computation: a value since an instant in ms, or none."""
+
+    key: str
+    kind: Literal["audience", "computed_trait"]
+    deleted: bool
+    value: str | None
+    since: int
+
+
 class ToldRow(NamedTuple):
     """What an identity tuple of a profile was told last over one connection."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from segue.core.profile import Cause, Collection, ExternalId, Link, Profile
+from segue.state.computed_rows import Held, Named
 from segue.state.computed_writes import CREATE as CREATE_COMPUTED
 from segue.state.computed_writes import write_computed
 from segue.state.database import open_database, open_reader, sqlite_errors, transaction
@@ -79,6 +80,8 @@ DELETE_RESOLUTIONS = "DELETE FROM resolution WHERE first < ?1 AND last < ?1"
 SELECT_RESOLUTIONS = """SELECT numbers FROM resolution
   WHERE first >= coalesce((SELECT max(first) FROM resolution WHERE first <= ?), 0) ORDER BY first"""
 SELECT_PROFILE = "SELECT body FROM profile WHERE number = (SELECT canonical FROM profile WHERE {} = ?)"
+SELECT_HELD = """SELECT c.body, h.value, h.since FROM computation c
+  LEFT JOIN holding h ON h.computation = c.id AND h.profile = ?"""
 SELECT_LINKS = """SELECT user, account, offset, received_at, t, message_id, source FROM link
   WHERE {} = ? AND {} > ? ORDER BY {} LIMIT ?"""
 
@@ -86,6 +89,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(ProfilesState).decode
 _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 _decode_demotion = msgspec.msgpack.Decoder(Demotion).decode
+_decode_named = msgspec.msgpack.Decoder(Named).decode
 
 
 class ProfileWriter:
@@ -205,6 +209,11 @@ class ProfileReader:
     def users_of(self, account: int, *, after: int = 0, limit: int = 100) -> list[Link]:
         """The links of an account, by the user's number, from above `after`."""
         return self._links(SELECT_LINKS.format("account", "user", "user"), (account, after, limit))
+
+    def held(self, number: int) -> list[Held]:
+        """What a profile has of each computed trait and audience of the space, those of which it has nothing too."""
+        found = [(_decode_named(body), value, since) for body, value, since in self._rows(SELECT_HELD, (number,))]
+        return [Held(named.key, named.kind, named.deleted, value, since or 0) for named, value, since in found]
 
     def linked(self, users: Sequence[int], account: int) -> bool:
         """Whether one of these users, at most 500, is of the account."""

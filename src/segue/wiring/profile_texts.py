@@ -29,8 +29,11 @@ def profile_lines(found: dict[str, Any]) -> list[str]:
         *table(("TYPE", "ID"), [(each["type"], plain(each["id"])) for each in found["external_ids"]]),
     ]
     if found["traits"]:
-        values = [(plain(name), plain(msgspec.json.encode(value).decode())) for name, value in found["traits"].items()]
-        lines += ["", *table(("TRAIT", "VALUE"), values)]
+        values = [
+            (plain(name), plain(msgspec.json.encode(value).decode()), _class(found["computed"].get(name)))
+            for name, value in found["traits"].items()
+        ]
+        lines += ["", *table(("TRAIT", "VALUE", "KIND"), values)]
     if found["links"]:
         lines += ["", *table(("LINKED WITH", "IDS"), [(each["profile"], ids_text(each)) for each in found["links"]])]
     if "more_links" in found:
@@ -58,11 +61,21 @@ def explained_lines(found: dict[str, Any]) -> list[str]:
     if found["links"]:
         links = [(each["profile"] or "", *_cells(each)) for each in found["links"]]
         lines += ["", *table(("LINKED WITH", "AT", "BY EVENT", "OF SOURCE"), links)]
-    for part in (_merges(found), _demoted(found), _blocked(found)):
+    for part in (_merges(found), _demoted(found), _blocked(found), _kept_aside(found)):
         told = list(part)
         if told:
             lines += ["", *told]
     return lines
+
+
+def _class(computed: dict[str, str] | None) -> str:
+    return "custom" if computed is None else computed["class"].replace("_", " ")
+
+
+def _kept_aside(found: dict[str, Any]) -> Iterator[str]:
+    for each in found["kept_aside"]:
+        what = f"the trait {plain(each['trait'])} of {_event(each)}"
+        yield f"{what} is not used: an audience or computed trait is called so"
 
 
 def _merges(found: dict[str, Any]) -> Iterator[str]:
