@@ -15,15 +15,15 @@ from functools import cached_property
 from typing import Final, Literal, Protocol
 
 from segue.compute.values import Value
+from segue.core.profile import ANONYMOUS_ID as ANONYMOUS_ID
+from segue.core.profile import MEMBER_TYPES as MEMBER_TYPES
 from segue.core.profile import ExternalId, Trait
 
 PAGE_VIEWED = "Page Viewed"
 SCREEN_VIEWED = "Screen Viewed"
 """What page and screen calls are called in `event(…)`, whatever page or screen it was (Segment, "Audiences")."""
 
-MEMBER_TYPES = frozenset({"user_id", "email", "android.idfa", "ios.idfa"})
-"""Ids of which a profile needs one to be a member (Segment, "Audiences")."""
-ANONYMOUS_ID = "anonymous_id"
+_STREAMS = {"page": (PAGE_VIEWED,), "screen": (SCREEN_VIEWED,)}
 
 _decode = json.JSONDecoder().decode
 
@@ -101,8 +101,7 @@ class Occurrence:
     @property
     def streams(self) -> tuple[str, ...]:
         """The names under which `event(…)` finds it."""
-        of_type = {"track": (self.name,), "page": (PAGE_VIEWED,), "screen": (SCREEN_VIEWED,)}
-        return of_type.get(self.type, ())
+        return (self.name,) if self.type == "track" else _STREAMS.get(self.type, ())
 
     @cached_property
     def properties(self) -> Value:

@@ -32,6 +32,10 @@ TRAITS_MAX = 1_000
 """The most traits of one profile; a further name is counted, not kept (PROPOSED)."""
 DEFAULT_LIMIT = 5
 
+MEMBER_TYPES = frozenset({"user_id", "email", "android.idfa", "ios.idfa"})
+"""Ids of which a profile needs one to be a member of an audience (Segment, "Audiences")."""
+ANONYMOUS_ID = "anonymous_id"
+
 
 class ExternalId(NamedTuple):
     """One way to call somebody: a type such as `email`, and the value, exactly as it came."""

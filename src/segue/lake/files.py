@@ -115,14 +115,19 @@ def _path(folder: str, day: str, first: int, last: int) -> str:
     return f"{EVENTS}/{folder}/{day}/{first:012d}-{last:012d}.parquet"
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, lake: Path, query: str, file: LakeFile, breathe: Breathe) -> LakeFile:
-    path = lake.absolute() / file.path
-    _make_folder(lake.absolute(), path.parent)
+def copy_durable(
+    connection: duckdb.DuckDBPyConnection, lake: Path, query: str, path: Path, breathe: Breathe, rows: int | None = None
+) -> int:
+    """Write what a query gives to a file below the folder `lake`; gives the number of rows, `rows` where that is known.
+
+    Raises OSError, duckdb.Error, Damaged where there are other rows than that.
+    """
+    _make_folder(lake, path.parent)
     temporary = path.with_suffix(".tmp")
     target = text_literal(str(temporary))
-    counted = connection.execute(f"COPY ({query}) TO {target} {_FORMAT}").fetchall()
-    if counted[0][0] != file.rows:
-        raise Damaged(f"{path} should have {file.rows} rows, but has {counted[0][0]}; restore the lake from a backup")
+    counted: int = connection.execute(f"COPY ({query}) TO {target} {_FORMAT}").fetchall()[0][0]
+    if rows is not None and counted != rows:
+        raise Damaged(f"{path} should have {rows} rows, but has {counted}; restore the lake from a backup")
     breathe()
     temporary.chmod(0o600)
     sync(temporary)
@@ -130,6 +135,12 @@ def _copy(connection: duckdb.DuckDBPyConnection, lake: Path, query: str, file: L
     temporary.replace(path)
     breathe()
     sync(path.parent)
+    return counted
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, lake: Path, query: str, file: LakeFile, breathe: Breathe) -> LakeFile:
+    path = lake.absolute() / file.path
+    copy_durable(connection, lake.absolute(), query, path, breathe, file.rows)
     return file._replace(bytes=path.stat().st_size)
 
 

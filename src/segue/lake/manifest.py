@@ -1,4 +1,4 @@
-"""The manifest of a lake: its cursor, the files that it is made of, and those that have been replaced.
+"""The manifest of a lake: its cursor, the files that it is made of, those of profiles, and those that were replaced.
 
 Rule: files and cursor change in one transaction, after the new files are durable; a replaced file stays for a while,
 for whoever has read the manifest before and is still reading.
@@ -33,6 +33,12 @@ MIGRATIONS = (
     CREATE INDEX file_event ON file (event, t_last);
     CREATE TABLE replaced (path TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE people (
+      kind TEXT PRIMARY KEY CHECK (kind IN ('base', 'recent')), path TEXT NOT NULL, rows INTEGER NOT NULL,
+      position INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 
 UPSERT = """INSERT INTO lake VALUES (1, ?, ?)
@@ -41,6 +47,7 @@ INSERT_FILE = "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 DELETE_FILE = "DELETE FROM file WHERE path = ?"
 INSERT_REPLACED = "INSERT INTO replaced VALUES (?, ?)"
 SELECT_FILES = "SELECT * FROM file"
+SELECT_PEOPLE = "SELECT kind, path, rows, position FROM people"
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -68,6 +75,15 @@ class LakeFile(NamedTuple):
     profile_first: int
     profile_last: int
     properties: tuple[str, ...]
+
+
+class PeopleFile(NamedTuple):
+    """One of the files of profiles; see `people`. Changes below the offset `position` of the log are in it."""
+
+    kind: str
+    path: str
+    rows: int
+    position: int
 
 
 class Position(NamedTuple):
@@ -119,6 +135,19 @@ class Manifest:
             if new is not None:
                 self._connection.execute(INSERT_FILE, _row(new))
 
+    def people(self) -> list[PeopleFile]:
+        """The files of profiles."""
+        return [PeopleFile._make(row) for row in self._rows(SELECT_PEOPLE)]
+
+    def set_people(self, files: Sequence[PeopleFile], now_ms: int) -> None:
+        """These files of profiles, which are durable, stand for those there were. Raises Unavailable, Damaged."""
+        kept = {file.path for file in files}
+        gone = [(file.path, now_ms) for file in self.people() if file.path not in kept]
+        with sqlite_errors(self._path), transaction(self._connection):
+            self._connection.executemany(INSERT_REPLACED, gone)
+            self._connection.execute("DELETE FROM people")
+            self._connection.executemany("INSERT INTO people VALUES (?, ?, ?, ?)", files)
+
     def replaced(self, before_ms: int | None = None) -> list[str]:
         """The paths of files that were replaced, before an instant where one is given."""
         if before_ms is None:
@@ -159,8 +188,17 @@ class ManifestReader:
     def files(self) -> tuple[Position, list[LakeFile]]:
         """The cursor and all files that count, at one moment. Raises Unavailable, Damaged."""
         with sqlite_errors(self._path), transaction(self._connection, "BEGIN"):
-            position = _position(self._connection.execute("SELECT position, expired FROM lake").fetchall())
-            return position, [_file(row) for row in self._connection.execute(SELECT_FILES)]
+            return self._files()
+
+    def everything(self) -> tuple[Position, list[LakeFile], list[PeopleFile]]:
+        """The cursor, all files that count and those of profiles, at one moment. Raises Unavailable, Damaged."""
+        with sqlite_errors(self._path), transaction(self._connection, "BEGIN"):
+            position, files = self._files()
+            return position, files, [PeopleFile._make(row) for row in self._connection.execute(SELECT_PEOPLE)]
+
+    def _files(self) -> tuple[Position, list[LakeFile]]:
+        position = _position(self._connection.execute("SELECT position, expired FROM lake").fetchall())
+        return position, [_file(row) for row in self._connection.execute(SELECT_FILES)]
 
 
 class ManifestReaders(SpaceReaders[ManifestReader]):

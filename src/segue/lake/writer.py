@@ -15,7 +15,9 @@ from segue.core.errors import Unavailable
 from segue.lake.engine import engine
 from segue.lake.files import EVENTS, Breathe, merge_files, write_rows
 from segue.lake.manifest import LakeFile, Manifest, Position
+from segue.lake.people import PEOPLE, REFRESH_EVENTS, position_of, refresh
 from segue.lake.rows import Entry, day_of, placed_together
+from segue.state.profiles import ProfileReader
 
 TOGETHER = 8
 """Files of one event and day that follow each other are made one that has so many times the rows of a small one."""
@@ -79,6 +81,17 @@ class LakeWriter:
                 self._places.discard((folder, day))
         return False
 
+    def refresh_people(self, profiles: ProfileReader, now_ms: int, breathe: Breathe, *, whole: bool = False) -> bool:
+        """Write the profiles that have changed, where many events came since, or, with `whole`, any.
+
+        Gives whether any had. Raises Unavailable, Damaged.
+        """
+        least = 1 if whole else REFRESH_EVENTS
+        if profiles.state().position - position_of(self._manifest.people()) < least:
+            return False
+        with _disk(self._folder):
+            return refresh(self._folder, self._manifest, profiles, now_ms, breathe)
+
     def drop_days(self, before: str, now_ms: int) -> int:
         """Drop what was received before the day `before`, such as `2026-11-22`; gives the number of rows."""
         old = [file for file in self._manifest.files() if file.day < before]
@@ -108,6 +121,10 @@ class LakeWriter:
                 if str(path.relative_to(self._folder)) not in known:
                     path.unlink()
                     _remove_empty(path)
+            people = {file.path for file in self._manifest.people()} | known
+            for path in (self._folder / PEOPLE).glob("*"):
+                if str(path.relative_to(self._folder)) not in people:
+                    path.unlink()
 
 
 def files_to_merge(files: Sequence[LakeFile], *, over: bool) -> list[LakeFile]:

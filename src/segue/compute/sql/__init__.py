@@ -11,7 +11,36 @@ from __future__ import annotations
 
 from segue.compute.sql.compiler import Query, compile_query
 from segue.compute.sql.definitions import Defined, needed, wanted
+from segue.compute.sql.questions import (
+    Answer,
+    Comparison,
+    Difference,
+    Preview,
+    Sample,
+    answer,
+    compare,
+    defined,
+    preview,
+)
 from segue.compute.sql.readings import install
-from segue.compute.sql.relations import EventTable, Wanted
+from segue.lake.relations import EventTable, Wanted
 
-__all__ = ["Defined", "EventTable", "Query", "Wanted", "compile_query", "install", "needed", "wanted"]
+__all__ = [
+    "Answer",
+    "Comparison",
+    "Defined",
+    "Difference",
+    "EventTable",
+    "Preview",
+    "Query",
+    "Sample",
+    "Wanted",
+    "answer",
+    "compare",
+    "compile_query",
+    "defined",
+    "install",
+    "needed",
+    "preview",
+    "wanted",
+]

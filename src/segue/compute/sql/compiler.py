@@ -19,7 +19,6 @@ from segue.compute.sql.definitions import Defined, needed
 from segue.compute.sql.found import NULL, Found, Shape, at_path
 from segue.compute.sql.leaves import compared, related
 from segue.compute.sql.reductions import COUNTING, EMPTY
-from segue.compute.sql.relations import HOLDINGS, PROFILES, EventTable, Tables
 from segue.compute.sql.streams import Fields, Stream
 from segue.compute.sql.terms import (
     FALSE,
@@ -51,6 +50,7 @@ from segue.compute.tree import (
     Trait,
     parts,
 )
+from segue.lake.relations import HOLDINGS, PROFILES, EventTable, Tables
 
 NO_FIELDS: Fields = {}
 ANY_EVENTS = EventTable()

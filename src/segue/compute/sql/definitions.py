@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from segue.compute.references import references
-from segue.compute.sql.relations import Wanted
 from segue.compute.tree import Condition, Definition, Event, Reduce, parts
 from segue.compute.windows import WHOLE, Reach, timed_window
+from segue.lake.relations import Wanted
 
 
 class Defined(Struct, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ MACROS = {
     "sg_number(v)": "sg_finite(TRY_CAST(sg_numeral(v) AS DOUBLE))",
     "sg_integer(v)": f"""CASE WHEN regexp_full_match(v, '{_INTEGER}') THEN TRY_CAST(sg_numeral(v) AS HUGEINT) END""",
     # decimals.billionths_of and what leaves
-    "sg_sized(x)": "CASE WHEN x < 1e18::DECIMAL(38,9) AND x > -1e18::DECIMAL(38,9) THEN x END",
+    "sg_sized(x)": "CASE WHEN abs(x) < CAST('1000000000000000000' AS DECIMAL(38,9)) THEN x END",
     "sg_decimal(v)": """CASE WHEN abs(sg_number(v)) >= 2e18 THEN NULL
         WHEN abs(sg_number(v)) < 1e-10 THEN 0::DECIMAL(38,9)
         ELSE sg_sized(TRY_CAST(sg_numeral(v) AS DECIMAL(38,9))) END""",

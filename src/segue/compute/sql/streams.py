@@ -15,11 +15,11 @@ from sqlglot import exp
 from segue.compute.sql.definitions import bounds
 from segue.compute.sql.found import Found, at_path
 from segue.compute.sql.reductions import ORDER, ORDERED, reduced
-from segue.compute.sql.relations import EventTable
 from segue.compute.sql.terms import Term, both, call, case, column, is_there, name, number, opposite, table, text
 from segue.compute.tree import Audience, Between, Context, Definition, Property, Reduce, Session, Trait, parts
 from segue.compute.windows import Reach, timed_window
 from segue.lake.columns import PROPERTY
+from segue.lake.relations import EventTable
 
 Fields = Mapping[Property | Context, Found]
 """Where the properties and contexts of the event in hand stand."""

@@ -1,7 +1,6 @@
-"""What a query reads: the relations by name, and which events it needs of them.
+"""The relations that questions about a space's history are asked of, by name, and which events a question needs.
 
-Rule: what a query says depends on the rows of these relations, on the definition and on the instant, and on nothing
-else.
+Rule: what is answered depends on the rows of these relations, on the question and on the instant, and on nothing else.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 PROFILES = "profiles"
-"""profile BIGINT, eligible BOOLEAN, anonymous BOOLEAN, traits VARCHAR: each profile of users once; `eligible` where it
-has an id that members need, `anonymous` where it has an anonymous one; `traits` is one canonical JSON object of the
-custom traits."""
+"""profile BIGINT, eligible BOOLEAN, anonymous BOOLEAN, types VARCHAR, traits VARCHAR: each profile of users once.
+`eligible` where it has an id that members need, `anonymous` where it has an anonymous one; `types` is a JSON list of
+the types of its ids, `traits` one canonical JSON object of its custom traits."""
 HOLDINGS = "holdings"
 """computation BIGINT, profile BIGINT, value VARCHAR, once BOOLEAN: what incremental computing has said."""
 
@@ -27,8 +26,8 @@ class EventTable(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Which events of a name a query reads; all others may be left out. Instants in ms since 1970, exclusive; None: no
-    bound.
+    """Which events of a name a question reads; all others may be left out. Instants in ms since 1970, exclusive; None:
+    no bound.
     """
 
     t_after: int | None = None
