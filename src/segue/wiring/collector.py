@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from segue.log.sqlite_reader import SQLiteLogReader
 from segue.settings import Settings, read_settings
 from segue.state.control import Control, ControlStore
 from segue.state.deliveries import DeliveryWriter
+from segue.state.outbox_reader import OutboxReaders
 from segue.state.profile_readers import ProfileReaders
 from segue.state.quarantine import Quarantine
 from segue.wiring.calling import BY_SERVER, Called, call_destination
@@ -48,13 +50,14 @@ from segue.wiring.following import Following
 from segue.wiring.housekeeping import Housekeeping
 from segue.wiring.instance import Instance
 from segue.wiring.metrics import InstanceMetrics
+from segue.wiring.mover import Mover
 from segue.wiring.options import Options, Word
 from segue.wiring.patience import patiently
 from segue.wiring.ports import listen
 from segue.wiring.socket_server import SocketServer
 from segue.wiring.texts import behind_text
 from segue.wiring.views import open_views
-from segue.wiring.worker_process import CONTROL, EVENTS, policy_of
+from segue.wiring.worker_process import CONTROL, EVENTS, PIPE_BYTES, policy_of, say
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json"
@@ -69,13 +72,8 @@ class Wake:
 
 
 def wake_by_pipe(descriptor: int) -> Wake:
-    """By one byte; a full pipe says as much."""
-
-    def say(what: bytes) -> None:
-        with suppress(BlockingIOError, BrokenPipeError):
-            os.write(descriptor, what)
-
-    return Wake(lambda: say(EVENTS), lambda: say(CONTROL))
+    """By one byte."""
+    return Wake(partial(say, descriptor, EVENTS), partial(say, descriptor, CONTROL))
 
 
 def apply_workspace(options: Options, control: ControlStore, secrets: Secrets, ends: Callable[[], Ends]) -> bool:
@@ -137,8 +135,8 @@ class CollectorParts:
 
 
 @asynccontextmanager
-async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIterator[Word]:
-    """A collector on this loop, until the end of the block."""
+async def running_collector(child: Child, clock: Clock, wake: Wake, emitted: asyncio.Event) -> AsyncIterator[Word]:
+    """A collector on this loop, until the end of the block. `emitted` is set where spaces may have new messages."""
     settings = read_settings(os.environ)
     with ExitStack() as stack:
         parts = CollectorParts(child.options, settings, clock, stack)
@@ -167,8 +165,18 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             lines=child.log,
         )
         profiles = parts.profile_api(child.log)
+        mover = Mover(
+            stack.enter_context(closing(OutboxReaders(parts.instance.profiles))),
+            log=parts.views.log,
+            committer=committer,
+            woken=emitted,
+            disk_ok=house.disk_ok,
+            clock=clock,
+            lines=child.log,
+        )
         control = parts.control.snapshot()
         profiles.use(control)
+        mover.use(control.spaces)
         app = Collector(
             keys=source_keys(control),
             committer=committer,
@@ -185,12 +193,13 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
             control = parts.control.snapshot()
             app.keys = source_keys(control)
             profiles.use(control)
+            mover.use(control.spaces)
             wake.control()
 
         following = Following(reload, child.log)
         server = await serve(app, listener, limits=limits, metrics=metrics)
         await followers.start()
-        tidying = asyncio.get_running_loop().create_task(house.run())
+        tasks = [asyncio.create_task(house.run()), asyncio.create_task(mover.run())]
         if parts.applied:
             wake.control()
         wake.events()  # one that was killed may have written what it told nobody of
@@ -199,11 +208,12 @@ async def running_collector(child: Child, clock: Clock, wake: Wake) -> AsyncIter
         finally:
             following.close()
             await server.close(child.grace_s)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await committer.close()
             await followers.close()
             await profiles.close()
-            tidying.cancel()
-            await asyncio.gather(tidying, return_exceptions=True)
 
 
 def routes(
@@ -249,6 +259,15 @@ def first_write_key(control: ControlStore) -> str:
 
 async def serve_collector(child: Child) -> None:
     """Take events in until told to stop."""
-    async with running_collector(child, own_clock(), wake_by_pipe(child.pipes.wake)) as word:
+    emitted, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def heard() -> None:
+        with suppress(BlockingIOError):
+            os.read(child.pipes.outbox, PIPE_BYTES)
+            emitted.set()
+
+    async with running_collector(child, own_clock(), wake_by_pipe(child.pipes.wake), emitted) as word:
+        loop.add_reader(child.pipes.outbox, heard)
         child.ready(word)
         await child.stop.wait()
+        loop.remove_reader(child.pipes.outbox)

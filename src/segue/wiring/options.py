@@ -45,11 +45,15 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class Pipes(Struct, frozen=True, kw_only=True):
-    """File descriptors of a child: its life (closed when the supervisor ends), its word to it, and the wake-up pipe."""
+    """File descriptors of a child: its life (closed when the supervisor ends), its word to it, and two wake-up pipes.
+
+    `wake` goes from the collector to the worker, `outbox` from the worker to the collector.
+    """
 
     life: int
     word: int
     wake: int = -1
+    outbox: int = -1
 
 
 class Word(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ Rule: both run as they do apart; only the wake-up is a call instead of a pipe.
 
 from __future__ import annotations
 
+import asyncio
+
 from segue.wiring.child import Child
 from segue.wiring.clock import own_clock
 from segue.wiring.collector import Wake, running_collector
@@ -25,8 +27,12 @@ async def serve_single(child: Child) -> None:
         for worker in workers:
             worker.reload()
 
-    wake = Wake(grown, reload)
-    async with running_collector(child, clock, wake) as word, running_worker(child, clock) as worker:
+    wake, emitted, loop = Wake(grown, reload), asyncio.Event(), asyncio.get_running_loop()
+
+    def say() -> None:
+        loop.call_soon_threadsafe(emitted.set)
+
+    async with running_collector(child, clock, wake, emitted) as word, running_worker(child, clock, say) as worker:
         workers.append(worker)
         worker.reload()
         child.ready(word)

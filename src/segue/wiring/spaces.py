@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from segue.resolve.resolver import Resolver
 from segue.stage import StageLoop
 from segue.state.control import Control
 from segue.state.database import is_damage
+from segue.state.profile_rows import ProfilesDelta
 from segue.state.profiles import ProfileReader, ProfileWriter
 from segue.state.spaces import SpaceRow
 from segue.wiring.instance import Instance
@@ -50,6 +51,7 @@ class _Running:
         lake_flush_ms: int,
         lake_keep_ms: int | None,
         broken: Callable[[Exception], bool],
+        emitted: Callable[[], None],
     ) -> None:
         """`broken` is told what its stage or its commit raised, and says whether it leaves the space out."""
         path = instance.profiles(row.id)
@@ -76,7 +78,8 @@ class _Running:
             keep_ms=lake_keep_ms,
         )
         self._stage = SpaceStage(row, resolver, tail, clock, lake=self._lake)
-        self.loop = StageLoop(clock=clock, commit=self._writer.commit, failed=not_written, broken=broken)
+        commit = partial(_commit, self._writer, emitted)
+        self.loop = StageLoop(clock=clock, commit=commit, failed=not_written, broken=broken)
         self.loop.add(self._stage)
 
     def reconfigure(self, row: SpaceRow) -> None:
@@ -103,10 +106,13 @@ class Spaces:
         *,
         lake_flush_ms: int = FLUSH_MS,
         lake_keep_ms: int | None = None,
+        emitted: Callable[[], None] = lambda: None,
     ) -> None:
+        """`emitted` is called from any thread when an outbox has new rows."""
         self._instance = instance
-        self._lake_keep_ms = lake_keep_ms
+        self._emitted = emitted
         self._lake_flush_ms = lake_flush_ms
+        self._lake_keep_ms = lake_keep_ms
         self._tail = tail
         self._clock = clock
         self._log = log
@@ -149,6 +155,7 @@ class Spaces:
                 lake_flush_ms=self._lake_flush_ms,
                 lake_keep_ms=self._lake_keep_ms,
                 broken=partial(self._leave_out_if_broken, row),
+                emitted=self._emitted,
             )
         except Exception as error:  # whatever it is, it must not hold up deliveries and the other spaces
             self._leave_out(row, error)
@@ -238,6 +245,13 @@ class Spaces:
             self._log.warning("what a deleted space left cannot be removed", folder=str(folder), error=str(error))
         else:
             self._log.info("space removed", space=number)
+
+
+def _commit(writer: ProfileWriter, emitted: Callable[[], None], deltas: Sequence[ProfilesDelta]) -> None:
+    """Write it, and have what it says moved on."""
+    writer.commit(deltas)
+    if any(delta.computed is not None and delta.computed.outbox for delta in deltas):
+        emitted()
 
 
 def _tell_not_written(log: FilteringBoundLogger, space: str, error: Exception) -> None:

@@ -38,10 +38,10 @@ class Refused(SegueError):  # noqa: N818
 class ChildProcess:
     """One child and the pipes to it."""
 
-    def __init__(self, role: str, options: Options, wake: int) -> None:
+    def __init__(self, role: str, options: Options, *, wake: int = -1, outbox: int = -1) -> None:
         self.role = role
         self._options = options
-        self._wake = wake
+        self._wake, self._outbox = wake, outbox
         self._life = -1
         self._restarts: deque[float] = deque()
         self.process: asyncio.subprocess.Process | None = None
@@ -51,7 +51,8 @@ class ChildProcess:
         self.let_go()
         life_read, self._life = os.pipe()
         word_read, word_write = os.pipe()
-        pipes = Pipes(life=life_read, word=word_write, wake=self._wake)
+        pipes = Pipes(life=life_read, word=word_write, wake=self._wake, outbox=self._outbox)
+        inherited = (life_read, word_write, self._wake, self._outbox)
         # A child is born deaf to Ctrl-C, which goes to the whole group: until it ignores it, it would end with a trace.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -62,7 +63,7 @@ class ChildProcess:
                 self.role,
                 msgspec.json.encode(self._options).decode(),
                 msgspec.json.encode(pipes).decode(),
-                pass_fds=tuple(descriptor for descriptor in (life_read, word_write, self._wake) if descriptor >= 0),
+                pass_fds=tuple(descriptor for descriptor in inherited if descriptor >= 0),
             )
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -124,6 +125,14 @@ def _in_effect(options: Options) -> dict[str, str]:
     return {row.name: row.value_in(settings) for row in describe_settings()}
 
 
+def _wake_pipe() -> tuple[int, int]:
+    """A pipe that is neither waited at when it is empty nor when it is full: where it is read, and where written."""
+    ends = os.pipe()
+    for descriptor in ends:
+        os.set_blocking(descriptor, False)
+    return ends
+
+
 async def _read_word(descriptor: int) -> Word | None:
     """The child's one line; None where it ended without one."""
     loop = asyncio.get_running_loop()
@@ -156,11 +165,10 @@ class Supervisor:
         self._instance.create()
         lock = self._instance.hold("supervisor")
         keepers = self._choose_ports()
-        wake_read, wake_write = os.pipe()
-        for name in (wake_read, wake_write):
-            os.set_blocking(name, False)
+        # Kept open here, so that they outlive whichever child ends, and what was said meanwhile is heard by the next.
+        wake, outbox = _wake_pipe(), _wake_pipe()
         try:
-            self._children = self._roles(wake_read, wake_write)
+            self._children = self._roles(wake, outbox)
             self._listen_to_signals()
             words = await self._start_all()
             if not words:
@@ -179,7 +187,7 @@ class Supervisor:
             return await self._watch()
         finally:
             await self._stop_all()
-            for descriptor in (wake_read, wake_write, lock):
+            for descriptor in (*wake, *outbox, lock):
                 os.close(descriptor)
             for keeper in keepers:
                 keeper.close()
@@ -217,15 +225,18 @@ class Supervisor:
             self._options = msgspec.structs.replace(self._options, sandbox_port=port)
         return keepers
 
-    def _roles(self, wake_read: int, wake_write: int) -> list[ChildProcess]:
+    def _roles(self, wake: tuple[int, int], outbox: tuple[int, int]) -> list[ChildProcess]:
         """In the order in which they stop: first what takes events in, last what they are sent to."""
         options = self._options
         if options.single:
-            roles = [ChildProcess("single", options, -1)]
+            roles = [ChildProcess("single", options)]
         else:
-            roles = [ChildProcess("collector", options, wake_write), ChildProcess("worker", options, wake_read)]
+            roles = [
+                ChildProcess("collector", options, wake=wake[1], outbox=outbox[0]),
+                ChildProcess("worker", options, wake=wake[0], outbox=outbox[1]),
+            ]
         if options.sandbox_port is not None:
-            roles.append(ChildProcess("sandboxes", options, -1))
+            roles.append(ChildProcess("sandboxes", options))
         return roles
 
     def _listen_to_signals(self) -> None:

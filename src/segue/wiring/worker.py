@@ -108,7 +108,9 @@ class Worker:
         sandboxes: OwnSandboxes | None = None,
         lake_flush_ms: int = FLUSH_MS,
         lake_keep_ms: int | None = None,
+        emitted: Callable[[], None] = lambda: None,
     ) -> None:
+        """`emitted` is called, from any thread, where a space may have new messages for the log."""
         self._control = control
         self._secrets = secrets
         self._reader = reader
@@ -119,7 +121,16 @@ class Worker:
         self._log = log
         self._sandboxes = sandboxes
         self._tail = Tail(reader, told=True)
-        self._spaces = Spaces(instance, self._tail, clock, log, lake_flush_ms=lake_flush_ms, lake_keep_ms=lake_keep_ms)
+        self._emitted = emitted
+        self._spaces = Spaces(
+            instance,
+            self._tail,
+            clock,
+            log,
+            lake_flush_ms=lake_flush_ms,
+            lake_keep_ms=lake_keep_ms,
+            emitted=emitted,
+        )
         self._answers = Answers(rows)
         self._known: dict[int, tuple[DestinationRow, Delivery]] = {}
         self._jobs_begun: set[int] = set()
@@ -132,6 +143,7 @@ class Worker:
         """Take up every destination where its last commit left it."""
         self.reload()
         self._maintenance = asyncio.get_running_loop().create_task(self._maintain())
+        self._emitted()  # one that was killed may have written what it told nobody of
 
     def grown(self) -> None:
         """The log has new records."""

@@ -1,6 +1,7 @@
 """The worker process: opens what the worker needs, and hears of new events by a pipe.
 
-Rule: it holds the role `worker`; the pipe only wakes it: what there is to do it reads from the log and from control.
+Rule: it holds the role `worker`; a pipe only wakes who reads it: what there is to do stands in the log, in control or
+in an outbox.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from segue.control.secrets import Secrets
@@ -28,7 +30,8 @@ from segue.wiring.options import Options, Word
 from segue.wiring.own_sandboxes import OwnSandboxes
 from segue.wiring.worker import Worker
 
-EVENTS, CONTROL = b"e", b"c"
+EVENTS, CONTROL, MESSAGES = b"e", b"c", b"m"
+"""What is said by the pipes: two words to the worker, and its own to the collector."""
 PIPE_BYTES = 65_536
 NAME_SERVER_S = 1.0
 """How long an end waits for a name server that does not answer: libcurl would, until the system gives it up."""
@@ -44,6 +47,12 @@ def policy_of(options: Options, settings: Settings) -> AddressPolicy:
     )
 
 
+def say(pipe: int, word: bytes) -> None:
+    """Wake who listens at the other end; a full pipe says as much."""
+    with suppress(BlockingIOError, BrokenPipeError):
+        os.write(pipe, word)
+
+
 @contextmanager
 def ended_within(seconds: float, exit_code: int) -> Iterator[None]:
     """Do what may hang although nothing depends on it any more: after so long the process ends in its midst."""
@@ -57,8 +66,8 @@ def ended_within(seconds: float, exit_code: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
-    """A worker on this loop, until the end of the block."""
+async def running_worker(child: Child, clock: Clock, emitted: Callable[[], None]) -> AsyncIterator[Worker]:
+    """A worker on this loop, until the end of the block. `emitted` is called where spaces may have new messages."""
     instance, settings = Instance(Path(child.options.data)), read_settings(os.environ)
     lock = instance.hold("worker")
     control = ControlStore(instance.control, clock)
@@ -81,6 +90,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
         sandboxes=OwnSandboxes(address.known_sandboxes if address is not None else (), policy),
         lake_flush_ms=settings.lake.flush_ms,
         lake_keep_ms=settings.lake.keep_ms,
+        emitted=emitted,
     )
     try:
         worker.start()
@@ -96,7 +106,7 @@ async def running_worker(child: Child, clock: Clock) -> AsyncIterator[Worker]:
 
 async def serve_worker(child: Child) -> None:
     """Deliver until told to stop."""
-    async with running_worker(child, own_clock()) as worker:
+    async with running_worker(child, own_clock(), partial(say, child.pipes.outbox, MESSAGES)) as worker:
         loop = asyncio.get_running_loop()
         following = Following(worker.reload, child.log)
 
