@@ -175,14 +175,15 @@ class _Work:
         return more
 
     def tidy(self) -> tuple[str, int]:
-        """Drop what is too old, make few files of many, and remove what was replaced.
+        """Drop what is too old, make few files of many, write who has changed, and remove what was replaced.
 
         Gives the day before which events were dropped, and how many.
         """
-        _, writer = self._opened()
+        profiles, writer = self._opened()
         dropped = self._drop_old()
         while writer.compact(self._clock.now_ms(), self._breathe):
             pass
+        writer.refresh_people(profiles, self._clock.now_ms(), self._breathe)
         writer.sweep(self._clock.now_ms())
         return dropped
 
@@ -196,6 +197,8 @@ class _Work:
         before = day_of(now - self._keep_ms)
         if before <= self._dropped_before:
             return before, 0
+        # Which profiles have changed is known from the events that are in the lake.
+        writer.refresh_people(profiles, self._clock.now_ms(), self._breathe, whole=True)
         events = writer.drop_days(before, self._clock.now_ms())
         self._dropped_before = before
         return before, events
