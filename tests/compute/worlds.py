@@ -170,7 +170,9 @@ class World:
         self.at_ms = max(self.at_ms, at_ms)
 
     def check(self, *profiles: Profile) -> None:
-        """What is held is what the plain evaluator says."""
+        """What is held is what the plain evaluator says, once those are looked at who are due at this very instant."""
+        while not profiles and (due := self._next(self.at_ms + 1)) is not None:
+            self.evaluate(due, frozenset())
         for profile in profiles or self.profiles.values():
             said = {each.key: self.held(profile, each) for each in self.compiled}
             expected = self.plain(profile)

@@ -29,7 +29,7 @@ from segue.compute.leaves import LeafState, Leaves
 from segue.compute.plans import Compiled, Plan
 from segue.compute.reducers import Reduced
 from segue.compute.timers import Timers
-from segue.compute.tree import Condition, Reduce
+from segue.compute.tree import Reduce
 from segue.compute.values import Value
 from segue.compute.windows import FOREVER
 from segue.core.profile import ExternalId, LinkedId, Trait
@@ -103,20 +103,20 @@ class Asking(Evaluation):
     def answer(self, id_: int) -> str | None:
         """What a definition says: canonical JSON, None where a computed trait is absent. Its leaves go on till now."""
         plan = self._plan = self._definitions.plans[id_]
+        states, at_ms = self._states, self.at_ms
         for leaf in plan.timed:
-            state = self._states.get(leaf.id)
+            state = states.get(leaf.id)
             if state is not None:
-                leaf.advance(state, leaf.place(self._chunks, self._profile, state), self.at_ms)
-                if leaf.is_over(state, self.at_ms):
-                    del self._states[leaf.id]
-        tree = plan.tree
+                leaf.advance(state, self._chunks, self._profile, at_ms)
+                if leaf.is_over(state, at_ms):
+                    del states[leaf.id]
         found: str | None
-        if isinstance(tree, Condition):
-            found = TRUE if self._is_eligible(plan.compiled.include_anonymous) and self.truth(tree) else FALSE
+        if plan.truth is not None:
+            found = TRUE if self._is_eligible(plan.compiled.include_anonymous) and plan.truth(self) else FALSE
         else:
-            assert isinstance(tree, Reduce), "a definition ends in a condition or in a reducer"
-            value = self.computed(tree)
-            found = None if value is ABSENT else _encode(value)
+            assert isinstance(plan.tree, Reduce), "a definition ends in a condition or in a reducer"
+            value = self.computed(plan.tree)
+            found = None if value is ABSENT else str(value) if type(value) is int else _encode(value)
         self._answers[id_] = found
         return found
 
@@ -143,24 +143,31 @@ class Asking(Evaluation):
         found = self._answers[id_]
         return found != before and not (before is None and found == FALSE and self._is_audience(id_))
 
+    def value_of(self, leaf: Leaf) -> Value:
+        """The value of a leaf of what is being answered."""
+        state = self._states.get(leaf.id)
+        if state is None:
+            return leaf.nothing
+        if isinstance(leaf, Kept):
+            return self._asked(leaf, state)[0]
+        return leaf.value(state, self._chunks, self._profile, self.at_ms)
+
     def reduced(self, tree: Reduce) -> Reduced:
         """The value of a leaf."""
-        leaf, state = self._leaf(tree)
-        if state is None:
-            return Reduced(leaf.nothing)
-        if isinstance(leaf, Kept):
-            return Reduced(self._asked(leaf, state)[0])
-        return Reduced(leaf.value(state, leaf.place(self._chunks, self._profile, state), self.at_ms))
+        assert self._plan is not None
+        return Reduced(self.value_of(self._plan.by_node[id(tree)]))
 
     def computed(self, tree: Reduce) -> Value | Literal[Absence.ABSENT]:
         """The value of a computed trait, or that there is none."""
-        leaf, state = self._leaf(tree)
+        assert self._plan is not None
+        leaf = self._plan.by_node[id(tree)]
+        state = self._states.get(leaf.id)
         if state is None:
             return ABSENT
         if isinstance(leaf, Kept):
             value, present, _ = self._asked(leaf, state)
             return value if present else ABSENT
-        return self.reduced(tree).value if state.until_ms > self.at_ms else ABSENT
+        return self.value_of(leaf) if state.until_ms > self.at_ms else ABSENT
 
     def audience(self, key: str, at_ms: int) -> bool:
         """Whether the profile is a member of another definition's audience."""
@@ -196,11 +203,6 @@ class Asking(Evaluation):
             self._eligible[include_anonymous] = any(each.type in wanted for each in self._person.ids)
         return self._eligible[include_anonymous]
 
-    def _leaf(self, tree: Reduce) -> tuple[Leaf, LeafState | None]:
-        assert self._plan is not None
-        leaf = self._plan.by_node[id(tree)]
-        return leaf, self._states.get(leaf.id)
-
     def _asked(self, leaf: Kept, state: LeafState) -> tuple[Value, bool, int | None]:
         if leaf.id not in self._kept:
             place = leaf.place(self._chunks, self._profile, state)
@@ -213,7 +215,7 @@ class Asking(Evaluation):
     def _next(self, leaf: Leaf, state: LeafState) -> int | None:
         if isinstance(leaf, Kept):
             return self._asked(leaf, state)[2]
-        found = leaf.next(state, leaf.place(self._chunks, self._profile, state), self.at_ms)
+        found = leaf.next(state, self.at_ms)
         if leaf.root and self.at_ms < state.until_ms < FOREVER:
             return earlier(found, state.until_ms)
         return found
@@ -223,7 +225,12 @@ class _Seen(History):
     """The profile as it is now: the latest version of each trait, and the events of one leaf."""
 
     def __init__(self, person: Person, others: Others, occurrences: Sequence[Occurrence]) -> None:
-        super().__init__(others=others)
+        # One is made for each look at a profile, so that History's sorting of what there is none of is left out.
+        self.others = others
+        self.ids = frozenset()
+        self._streams = {}
+        self._traits = {}
+        self._values = {}
         self._person = person
         self._occurrences = occurrences
 

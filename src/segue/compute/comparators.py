@@ -103,7 +103,22 @@ def comparator(op: Op, literals: Sequence[Operand]) -> Comparator:
             return lambda value, at_ms: value is not None and not some(value, at_ms)
         case _:
             (literal,) = written
-            return lambda value, _: ordered(op, value, literal.value)
+            return _ordering(op, literal)
+
+
+def _ordering(op: Op, literal: Literal_) -> Comparator:
+    """`ordered` with its right side read once: a literal is a number or a date, or neither."""
+    bound, date = number_of(literal.value), date_of(literal.value)
+    numeric, dated = _NUMERIC[op], _DATED[op]
+
+    def test(value: Value, _: int) -> bool:
+        if bound is not None:
+            number = number_of(value)
+            return number is not None and numeric(*_comparable(number, bound))
+        when = None if date is None else date_of(value)
+        return when is not None and date is not None and dated(when, date)
+
+    return test
 
 
 def _some(tests: Sequence[Comparator]) -> Comparator:

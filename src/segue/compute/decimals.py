@@ -25,6 +25,10 @@ _round = partial(Decimal.quantize, exp=Decimal("1e-9"), context=Context(prec=_DI
 
 def billionths_of(value: Value) -> int | None:
     """A number, or a text that is one, in billionths; None for all else and for what is too large."""
+    if type(value) is float and 1e-4 <= value < 1e9:  # the usual price: its text has neither sign nor exponent
+        whole, _, rest = repr(value).partition(".")
+        if len(rest) <= 9:
+            return int(whole) * BILLION + int(rest.ljust(9, "0"))
     number = number_of(value)
     if number is None or abs(number) >= _FLOAT_BELOW:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from segue.compute.accumulators import accumulator
 from segue.compute.comparators import Comparator
-from segue.compute.entries import Place
+from segue.compute.entries import Chunks, Place
 from segue.compute.evaluate import Evaluation
 from segue.compute.history import ABSENT, History, Occurrence
 from segue.compute.kinds import Facts, Leaf, order_of
@@ -65,12 +65,12 @@ class CurrentSession(Leaf):
             state.counting.insert(entry, place)
         self._count_again(state, place)
 
-    def value(self, state: LeafState, place: Place, at_ms: int) -> Value:
+    def value(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> Value:
         """That of the figures, unless it has been quiet for long enough."""
         over = not state.counting or at_ms - state.counting.last[0][0] >= self._span_ms
         return self.nothing if over else self._accumulator.value(state.figures)
 
-    def next(self, state: LeafState, place: Place, at_ms: int) -> int | None:
+    def next(self, state: LeafState, at_ms: int) -> int | None:
         """The end of the session."""
         if not state.counting:
             return None
@@ -105,7 +105,7 @@ class Kept(Leaf):
         """Keep what may be asked of it."""
         properties = _encode(_members(occurrence.properties, self._properties)) if self._properties else "{}"
         context = _encode(_members(occurrence.context, self._contexts)) if self._contexts else "{}"
-        self.advance(state, place, occurrence.received_at)
+        self._forget(state, place, occurrence.received_at)
         state.counting.insert([order_of(occurrence), properties, context], place)
 
     def join(self, state: LeafState, place: Place, other: LeafState, others: Place) -> None:
@@ -113,8 +113,11 @@ class Kept(Leaf):
         for entry in other.counting.drain(others):
             state.counting.insert(entry, place)
 
-    def advance(self, state: LeafState, place: Place, at_ms: int) -> None:
+    def advance(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> None:
         """Forget the oldest as far as none of them can count again; what has gone may stand behind what stays."""
+        self._forget(state, self.place(chunks, profile, state), at_ms)
+
+    def _forget(self, state: LeafState, place: Place, at_ms: int) -> None:
         kept = state.counting
         while kept and self._until_ms(kept.first) <= at_ms:
             kept.pop_first(place)
@@ -145,7 +148,7 @@ class Kept(Leaf):
 def _members(document: Value, names: frozenset[str]) -> Value:
     if not isinstance(document, dict):
         return document
-    return {name: value for name, value in document.items() if name in names}
+    return {name: document.get(name) for name in names if name in document}
 
 
 def _occurrence(entry: list[Any]) -> Occurrence:

@@ -10,23 +10,21 @@ stays in memory longer than an answer may need it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from segue.compute.accumulators import Extreme, Order, Present, Share, accumulator
 from segue.compute.entries import Chunks, Place, Run
 from segue.compute.history import Occurrence
 from segue.compute.leaves import LeafState
-from segue.compute.paths import entries
+from segue.compute.ready import Truth, field_reader
 from segue.compute.reducers import reduce, takes_part
 from segue.compute.timers import Threshold
-from segue.compute.tree import Context, Property, Reduce
+from segue.compute.tree import Reduce, Trait
 from segue.compute.values import Value
-from segue.compute.windows import FOREVER, Reach, stay, timed_window
+from segue.compute.windows import FOREVER, WHOLE, Reach, stay, timed_window
 
 CAPPED_AT = 1_000
 """Up to such a threshold only as many of the events as it asks for are kept."""
-
-Test: TypeAlias = Callable[[Occurrence], bool]
 
 
 class Facts(NamedTuple):
@@ -39,7 +37,7 @@ class Facts(NamedTuple):
     id: int
     tree: Reduce
     reach: Reach
-    tested: Test | None
+    tested: Truth[Occurrence] | None
     root: bool
     threshold: Threshold | None
 
@@ -57,6 +55,7 @@ class Leaf:
         self._counts_all = tree.by == "count"
         self._tested = facts.tested
         self._reach = facts.reach
+        self._endless = facts.reach == WHOLE
         self._excluded = frozenset(tree.stream.exclude_sources)
         self._window = timed_window(tree.stream)
         self._given = _reader(tree)
@@ -65,9 +64,11 @@ class Leaf:
         """Take an event of the stream's name; gives whether anything may be another now."""
         if occurrence.source in self._excluded or (self._tested is not None and not self._tested(occurrence)):
             return False
-        of_event = stay(occurrence, None, self._reach)
-        if of_event.from_ms >= FOREVER:
-            return False
+        until_ms = FOREVER
+        if not self._endless:
+            from_ms, until_ms = stay(occurrence, None, self._reach)
+            if from_ms >= FOREVER:
+                return False
         given = self._given(occurrence)
         part = self._counts_all or takes_part(self.tree, given)
         if not part and not self.keeps_all:
@@ -75,8 +76,8 @@ class Leaf:
         state = states.get(self.id)
         if state is None:
             state = states[self.id] = LeafState(figures=self.start())
-        if part and of_event.until_ms > state.until_ms:
-            state.until_ms = of_event.until_ms
+        if part and until_ms > state.until_ms:
+            state.until_ms = until_ms
         self.take(state, self.place(chunks, profile, state), occurrence, given)
         return True
 
@@ -99,14 +100,14 @@ class Leaf:
         """Take over all that another profile's state holds, and leave no chunk of it behind."""
         raise NotImplementedError
 
-    def advance(self, state: LeafState, place: Place, at_ms: int) -> None:
+    def advance(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> None:
         """Let begin and end what does until an instant, which is not before that of any call."""
 
-    def value(self, state: LeafState, place: Place, at_ms: int) -> Value:
+    def value(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> Value:
         """The value at an instant that `advance` was told."""
         raise NotImplementedError
 
-    def next(self, state: LeafState, place: Place, at_ms: int) -> int | None:
+    def next(self, state: LeafState, at_ms: int) -> int | None:
         """When after such an instant the value, or what is asked of it, may be another."""
         return None
 
@@ -136,7 +137,7 @@ class Folded(Leaf):
         """Add them up."""
         self._accumulator.join(state.figures, other.figures)
 
-    def value(self, state: LeafState, place: Place, at_ms: int) -> Value:
+    def value(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> Value:
         """That of the figures."""
         return self._accumulator.value(state.figures)
 
@@ -163,7 +164,7 @@ class Windowed(Leaf):
         """Keep it until it has counted. At its receipt or later it is asked about, so that till then all may go on."""
         now_ms = occurrence.received_at
         from_ms, until_ms = stay(occurrence, self._window, self._reach)
-        self.advance(state, place, now_ms)
+        self._go_on(state, place, now_ms)
         if until_ms <= now_ms or from_ms >= FOREVER:
             return
         share = self._accumulator.share(given, order_of(occurrence))
@@ -176,8 +177,12 @@ class Windowed(Leaf):
             state.waiting = Run()
         state.waiting.insert([from_ms, until_ms, share], place)
 
-    def advance(self, state: LeafState, place: Place, at_ms: int) -> None:
+    def advance(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> None:
         """Those that wait begin, those that count end."""
+        if (state.counting.head and state.counting.head[0][0] <= at_ms) or state.waiting:
+            self._go_on(state, self.place(chunks, profile, state), at_ms)
+
+    def _go_on(self, state: LeafState, place: Place, at_ms: int) -> None:
         waiting = state.waiting
         while waiting and waiting.first[0] <= at_ms:
             _, until_ms, share = waiting.pop_first(place)
@@ -206,14 +211,15 @@ class Windowed(Leaf):
             for entry in other.waiting.drain(others):
                 state.waiting.insert(entry, place)
 
-    def value(self, state: LeafState, place: Place, at_ms: int) -> Value:
+    def value(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> Value:
         """That of the figures, or of the entries where those do not tell."""
         counter = self._accumulator
         if isinstance(counter, Present) and counter.overflows(state.figures):
+            place = self.place(chunks, profile, state)
             return counter.earliest([share for _, share in state.counting.ascending(place)])
         return counter.value(state.figures)
 
-    def next(self, state: LeafState, place: Place, at_ms: int) -> int | None:
+    def next(self, state: LeafState, at_ms: int) -> int | None:
         """When the next one begins or ends; of a threshold, when enough of them have."""
         begin_ms: int | None = state.waiting.first[0] if state.waiting else None
         end_ms: int | None = state.counting.first[0] if state.counting else None
@@ -271,7 +277,7 @@ class Front(Windowed):
     def end(self, state: LeafState, share: Share) -> None:
         """The next one is the value."""
 
-    def value(self, state: LeafState, place: Place, at_ms: int) -> Value:
+    def value(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> Value:
         """The best of those that count."""
         return self._extreme.value(state.counting.first[1]) if state.counting else None
 
@@ -290,12 +296,7 @@ def earlier(one: int | None, other: int | None) -> int | None:
 
 def _reader(tree: Reduce) -> Callable[[Occurrence], list[Value]]:
     """How the field of a reducer is read off an event."""
-    field = tree.field
-    if isinstance(field, Property):
-        path = field.path
-        return lambda occurrence: entries(occurrence.properties, path)
-    if isinstance(field, Context):
-        path = field.path
-        return lambda occurrence: entries(occurrence.context, path)
-    assert field is None, "checks lets no trait stand in a reducer"
-    return lambda occurrence: []
+    if tree.field is None:
+        return lambda occurrence: []
+    assert not isinstance(tree.field, Trait), "checks lets no trait stand in a reducer"
+    return field_reader(tree.field)

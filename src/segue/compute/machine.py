@@ -100,8 +100,7 @@ class Machine:
         wanted.update([ranks[id_] for id_, instant in due.items() if instant <= at_ms])
         asking = Asking(program, leaves, profile, self._chunks, person, holdings, at_ms)
         values: dict[int, str | None] = {}
-        ordered = list(program.plans)
-        waiting = list(wanted)
+        ordered, waiting = program.ordered, list(wanted)
         heapify(waiting)
         while waiting:
             id_ = ordered[heappop(waiting)]

@@ -7,17 +7,18 @@ given twice is made ready as two.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from segue.compute.comparators import Comparator
+from segue.compute.comparators import Comparator, comparator
 from segue.compute.dates import SLIDING
 from segue.compute.evaluate import Evaluation
-from segue.compute.history import History
+from segue.compute.history import History, Occurrence
 from segue.compute.kept import CurrentSession, Kept
-from segue.compute.kinds import CAPPED_AT, Capped, Facts, Folded, Front, Leaf, Test, Windowed
+from segue.compute.kinds import CAPPED_AT, Capped, Facts, Folded, Front, Leaf, Windowed
 from segue.compute.leaves import leaf_id
+from segue.compute.ready import Truth, has_literals, of_occurrence, ready
 from segue.compute.timers import Threshold, comparisons_of, threshold_of
 from segue.compute.tree import (
     And,
@@ -32,6 +33,7 @@ from segue.compute.tree import (
     parts,
     to_json,
 )
+from segue.compute.values import Value
 from segue.compute.windows import WHOLE, Reach
 
 
@@ -52,6 +54,20 @@ class Compiled(Struct, frozen=True, kw_only=True):
     include_anonymous: bool = False
     evaluates: bool = True
     frozen: bool = False
+
+
+class Asked(Protocol):
+    """Whoever knows the values of leaves at an instant."""
+
+    at_ms: int
+
+    def value_of(self, leaf: Leaf) -> Value:
+        """The value of a leaf."""
+        ...
+
+    def truth(self, tree: Condition) -> bool:
+        """Whether a condition is true."""
+        ...
 
 
 class Plan:
@@ -79,6 +95,19 @@ class Plan:
             self.by_node[id(node)] = _leaf(facts, comparators)
         self.leaves = tuple(self.by_node.values())
         self.timed = tuple(leaf for leaf in self.leaves if not isinstance(leaf, Folded))
+        self.truth = ready(tree, self._short, _plain) if isinstance(tree, Condition) else None
+        """Of an audience: whether its condition is true."""
+
+    def _short(self, tree: Compare) -> Truth[Asked] | None:
+        """A comparison of a leaf's value with literals."""
+        if not isinstance(tree.left, Reduce) or not has_literals(tree):
+            return None
+        compare, leaf = comparator(tree.op, tree.args), self.by_node[id(tree.left)]
+        return lambda asked: compare(asked.value_of(leaf), asked.at_ms)
+
+
+def _plain(tree: Condition) -> Truth[Asked]:
+    return lambda asked: asked.truth(tree)
 
 
 def _leaf(facts: Facts, comparators: dict[int, Comparator]) -> Leaf:
@@ -107,16 +136,13 @@ def _decided(where: Condition | None) -> bool:
     )
 
 
-def _tested(tree: Reduce, comparators: dict[int, Comparator]) -> Test | None:
+def _tested(tree: Reduce, comparators: dict[int, Comparator]) -> Truth[Occurrence] | None:
     """What an event alone decides of the `where`: all items that must be true and ask for nothing else."""
-    tests = list(_own(tree.stream.where))
-    if not tests:
-        return None
     plain = Evaluation(History(), 0, comparators=comparators)
-    if len(tests) == 1:
-        (test,) = tests
-        return lambda occurrence: plain.truth(test, occurrence)
-    return lambda occurrence: all(plain.truth(test, occurrence) for test in tests)
+    tests = [of_occurrence(item, plain) for item in _own(tree.stream.where)]
+    if len(tests) < 2:
+        return tests[0] if tests else None
+    return lambda occurrence: all(test(occurrence) for test in tests)
 
 
 def _own(where: Condition | None) -> Iterator[Condition]:

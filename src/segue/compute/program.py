@@ -35,7 +35,8 @@ class Program:
         """All that `Machine.evaluate` may be asked for."""
         self.plans = _in_order([plan for plan in added if plan.compiled is self.keys[plan.compiled.key]], self.keys)
         """What evaluates, by id, each after those that it refers to."""
-        self.ranks = {id_: rank for rank, id_ in enumerate(self.plans)}
+        self.ordered = tuple(self.plans)
+        self.ranks = {id_: rank for rank, id_ in enumerate(self.ordered)}
         self.leaves: dict[int, Leaf] = {leaf.id: leaf for plan in added for leaf in plan.leaves}
         self._streams: dict[str, tuple[Leaf, ...]] = {}
         for leaf in self.leaves.values():

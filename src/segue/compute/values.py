@@ -27,6 +27,8 @@ INTEGER_BELOW = 10**INTEGER_DIGITS_MOST
 WHOLE_BELOW = 1e15
 """Doubles below it that are whole are written as integers."""
 
+_SMALL = 1 << 62
+
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -65,6 +67,8 @@ def text_of(value: Value) -> str | None:
 
 def number_of(value: Value) -> int | float | None:
     """The value as number: a JSON number, or a string that is exactly one; None for all else and beyond a double."""
+    if type(value) is int and -_SMALL < value < _SMALL:
+        return value
     if isinstance(value, str):
         return read_number(value)
     if value is True or value is False or not isinstance(value, int | float):
