@@ -81,6 +81,7 @@ class World:
         self.appends = Appends(self.committer)
         self.outboxes = stack.enter_context(closing(OutboxReaders(self.path)))
         self.writers = {row.id: stack.enter_context(closing(ProfileWriter(self.path(row.id)))) for row in (PROD, DEV)}
+        self._movers = stack
         self.disk_ok = True
         self.said: dict[int, list[str]] = {PROD.id: [], DEV.id: []}
         self.met = 0  # offset of the next record that the worker reads
@@ -94,7 +95,13 @@ class World:
     def begin(self) -> Mover:
         """A collector starts: it knows nothing of what another has moved."""
         self.woken = asyncio.Event()
-        self.mover = Mover(
+        self.mover = self._movers.enter_context(closing(self._mover()))
+        self.mover.again_s = 0.001
+        self.mover.use((PROD, DEV))
+        return self.mover
+
+    def _mover(self) -> Mover:
+        return Mover(
             self.outboxes,
             log=self.reader,
             committer=self.appends,
@@ -103,9 +110,6 @@ class World:
             clock=self.clock,
             lines=structlog.get_logger(),
         )
-        self.mover.again_s = 0.001
-        self.mover.use((PROD, DEV))
-        return self.mover
 
     def say(self, space: SpaceRow, count: int = 1) -> None:
         ids = [f"personas_{space.slug}_{len(self.said[space.id]) + place}" for place in range(count)]

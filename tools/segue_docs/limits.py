@@ -119,6 +119,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "lake:FREQUENT_MOST": "Properties of one file that have a column of their own.",
         "lake:SECONDS_MOST": "How long a page of a profile's events may take to be read, in seconds.",
     },
+    "Audiences and traits": {
+        "compute:TUPLES_MOST": "Combinations of ids of one profile (each userId with each email) that are told of it, the first in their order.",
+        "wiring:ROWS_AT_ONCE": "Messages of a space that enter the log in one append.",
+        "wiring:BYTES_AT_ONCE": "The same in bytes.",
+    },
     "Processes": {
         "wiring:WAIT_FOR_ROLE_S": "How long a start waits for a role that another process holds.",
         "wiring:WAIT_FOR_PORT_S": "How long a start waits for its port.",

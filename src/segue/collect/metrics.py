@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 METRICS: dict[str, str] = {
     "segue_collect_requests_total": "Requests answered, by route and status.",
-    "segue_collect_events_total": "Events, by what became of them: accepted, duplicate or dropped.",
+    "segue_collect_events_total": "Events, those of spaces among them: accepted, duplicate or dropped.",
     "segue_collect_dropped_total": "Dropped events, by reason code.",
     "segue_collect_lost_pixels_total": "Pixels whose event was neither taken nor kept, by code; the picture was sent.",
     "segue_collect_body_bytes_total": "Bytes of request bodies after inflating.",

@@ -115,12 +115,43 @@ class CollectorParts:
         self.secrets = Secrets.open(self.instance.folder, settings.secret_key or "")
         self.applied = apply_workspace(options, self.control, self.secrets, self.log.ends)
         self.views = stack.enter_context(open_views(self.instance, clock))
+        self._profiles = stack.enter_context(closing(ProfileReaders(self.instance.profiles)))
+        self._lakes = stack.enter_context(closing(ManifestReaders(self.instance.lake)))
+        self._outboxes = stack.enter_context(closing(OutboxReaders(self.instance.profiles)))
         self._newer = stack.enter_context(closing(SQLiteLogReader(self.instance.log)))
 
     def profile_api(self, lines: FilteringBoundLogger) -> ProfileApi:
         """The Profile API, with a reader of the log that nobody else waits for."""
         instance = self.instance
         return ProfileApi(instance.profiles, lake_of=instance.lake, log=self._newer, clock=self.clock, lines=lines)
+
+    def housekeeping(self, lines: FilteringBoundLogger) -> Housekeeping:
+        """What looks after the log and the disk, with readers that its thread has for itself."""
+        return Housekeeping(
+            self.instance.folder,
+            self.settings,
+            log=self.log,
+            control=self.control,
+            state=self.views.state,
+            profiles=self._profiles,
+            lakes=self._lakes,
+            clock=self.clock,
+            lines=lines,
+        )
+
+    def mover(
+        self, committer: Committer, emitted: asyncio.Event, disk_ok: Callable[[], bool], lines: FilteringBoundLogger
+    ) -> Mover:
+        """What puts the messages of spaces into the log."""
+        return Mover(
+            self._outboxes,
+            log=self.views.log,
+            committer=committer,
+            woken=emitted,
+            disk_ok=disk_ok,
+            clock=self.clock,
+            lines=lines,
+        )
 
     async def test(self, slug: str) -> dict[str, Any]:
         """One call to a destination, as the worker would make it."""
@@ -153,27 +184,9 @@ async def running_collector(child: Child, clock: Clock, wake: Wake, emitted: asy
         committer = Committer(
             parts.log, parts.quarantine, clock=clock, limits=limits, metrics=metrics, on_commit=appended
         )
-        house = Housekeeping(
-            parts.instance.folder,
-            settings,
-            log=parts.log,
-            control=parts.control,
-            state=parts.views.state,
-            profiles=stack.enter_context(closing(ProfileReaders(parts.instance.profiles))),
-            lakes=stack.enter_context(closing(ManifestReaders(parts.instance.lake))),
-            clock=clock,
-            lines=child.log,
-        )
+        house = parts.housekeeping(child.log)
         profiles = parts.profile_api(child.log)
-        mover = Mover(
-            stack.enter_context(closing(OutboxReaders(parts.instance.profiles))),
-            log=parts.views.log,
-            committer=committer,
-            woken=emitted,
-            disk_ok=house.disk_ok,
-            clock=clock,
-            lines=child.log,
-        )
+        mover = stack.enter_context(closing(parts.mover(committer, emitted, house.disk_ok, child.log)))
         control = parts.control.snapshot()
         profiles.use(control)
         mover.use(control.spaces)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
@@ -29,6 +31,8 @@ BYTES_AT_ONCE = 1_000_000
 AGAIN_S = 1.0
 COMPLAIN_AT = 2
 """Failures in a row before a line is logged: at a start the worker may still be bringing the file up to date."""
+
+Answer = TypeVar("Answer")
 
 
 class Appender(Protocol):
@@ -80,6 +84,7 @@ class Mover:
         self._clock = clock
         self._lines = lines
         self._spaces: dict[int, _Space] = {}
+        self._thread = ThreadPoolExecutor(1, "mover")
         self.again_s = AGAIN_S
 
     def use(self, rows: Sequence[SpaceRow]) -> None:
@@ -96,6 +101,10 @@ class Mover:
                     await self._woken.wait()
             self._woken.clear()
             pause = None if await self.move_all() else self.again_s
+
+    def close(self) -> None:
+        """Wait until nothing is read any more. An append that is on its way is the group commit's."""
+        self._thread.shutdown()
 
     async def move_all(self) -> bool:
         """Move until nothing is left; False where something is that could not be moved now."""
@@ -122,8 +131,8 @@ class Mover:
         if reader is None:
             return False
         if space.moved is None:
-            space.moved = await asyncio.to_thread(self._last_moved, reader, space.row.own_source)
-        rows = await asyncio.to_thread(reader.rows, space.moved, count=ROWS_AT_ONCE, size=BYTES_AT_ONCE)
+            space.moved = await self._read(self._last_moved, reader, space.row.own_source)
+        rows = await self._read(partial(reader.rows, space.moved, count=ROWS_AT_ONCE, size=BYTES_AT_ONCE))
         if not rows:
             return False
         if not self._disk_ok():
@@ -132,6 +141,9 @@ class Mover:
         await self._committer.submit([as_record(space.row.own_source, row, now) for _, row in rows], ())
         space.moved = rows[-1][0]
         return True
+
+    async def _read(self, read: Callable[..., Answer], *arguments: object) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read, *arguments)
 
     def _last_moved(self, reader: OutboxReader, source: str) -> int:
         """The last `seq` that a process before this one has moved: how far the messages are in the log.
