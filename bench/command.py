@@ -17,7 +17,7 @@ from bench.children import Failed
 from bench.measure import RESULTS, Extent, tell
 from bench.report import Row, save, table
 
-ROWS = ("idle", "collect", "deliver", "latency", "soak")
+ROWS = ("idle", "preview", "collect", "deliver", "latency", "soak")
 """Each is a module with `measure(extent)`; the longest comes last."""
 
 QUIET = 0.1

@@ -248,7 +248,7 @@ def _make_events(
         source = f"SELECT {names} FROM newest_{place}"  # noqa: S608 - quoted
         if some:
             source = f"SELECT {names} FROM {source_of(lake, some)} UNION ALL {source}"  # noqa: S608 - quoted
-        table = EventTable(f"events_{place}", frozenset(shared))
+        table = EventTable(f"history_{place}", frozenset(shared))
         connection.execute(f"CREATE VIEW {table.name} AS {_as_today(source) if merges else source}")
         tables[name] = table
     return tables

@@ -101,8 +101,9 @@ class Space:
         for record in self._records():
             each = placed.get(record.offset)
             if each is not None and each.profile:
-                number = self.reader.canonical(each.profile)
-                occurrences.setdefault(number, []).append(_occurrence(record, each))
+                profile = self.reader.profile(each.profile)
+                assert profile is not None
+                occurrences.setdefault(profile.number, []).append(_occurrence(record, each))
         computations = {
             name: Computation(tree=each.tree, reach=each.reach, include_anonymous=each.include_anonymous)
             for name, each in definitions.items()

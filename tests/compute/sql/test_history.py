@@ -156,3 +156,12 @@ def test_a_question_ends_after_its_time(space: Space):
         history(space.files, {}, seconds=0.05) as opened,
     ):
         opened.connection.execute("SELECT sum(a.i * b.i) FROM range(100000) a(i), range(1000000) b(i)").fetchall()
+
+
+def test_events_of_several_names_are_told_apart(space: Space):
+    for name in "ABC":
+        space.send("track", event=name, userId=f"u{name}")
+    wish = defined(a="event('A').count() = 1 OR event('B').count() = 1 OR event('C').count() = 2")
+    space.flush()
+    space.send("track", event="C", userId="uC")
+    assert answer(space.files, wish, "a", START).values == {1: "true", 2: "true", 3: "true"}
