@@ -10,6 +10,7 @@ who has neither userId nor anonymousId are PROPOSED.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -32,8 +33,10 @@ _CLASSES: dict[ComputationKind, tuple[str, str]] = {
 }
 """What `context.personas` calls the kind, and how it writes its ids."""
 
+_encode = msgspec.json.Encoder().encode
 
-class Subject(Struct, frozen=True, kw_only=True):
+
+class Subject(Struct, frozen=True, kw_only=True, dict=True):
     """What all messages of one connection have in common. Ids are those of control's rows.
 
     `catalog_name` is what `integrations` calls the destination's kind; `sync_run` counts resyncs asked for.
@@ -49,6 +52,25 @@ class Subject(Struct, frozen=True, kw_only=True):
     identify: bool = True
     track: bool = False
     sync_run: int = 0
+
+    @cached_property
+    def personas(self) -> Raw:
+        """`context.personas` of every message, as JSON."""
+        space = f"spa_{self.space}"
+        class_, prefix = _CLASSES[self.kind]
+        found = {
+            "computation_class": class_,
+            "computation_id": f"{prefix}{self.computation}",
+            "computation_key": self.key,
+            "namespace": space,
+            "space_id": space,
+        }
+        return Raw(_encode(found))
+
+    @cached_property
+    def integrations(self) -> Raw:
+        """`integrations` of every message, as JSON; the record's own list says which destinations of the kind."""
+        return Raw(_encode({"All": False, self.catalog_name: True}))
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -77,16 +99,13 @@ def messages(
 
 def message_id(subject: Subject, each: IdentityTuple, call: str, *, profile: int, version: int) -> str:
     """`personas_` and 40 hex digits, of everything by which two messages may differ."""
-    digest = sha256()
     fields = (
-        *(subject.space, subject.computation, subject.generation, subject.connection, profile),
-        *(each.text, call, version, subject.sync_run),
+        *(f"{subject.space}", f"{subject.computation}", f"{subject.generation}", f"{subject.connection}", f"{profile}"),
+        *(each.text, call, f"{version}", f"{subject.sync_run}"),
     )
-    for field in fields:
-        text = str(field).encode()
-        digest.update(len(text).to_bytes(4, "big"))
-        digest.update(text)
-    return f"personas_{digest.hexdigest()[:40]}"
+    # Each with its length before it, so that no two lists of fields have one text.
+    text = "".join([f"{len(field)}:{field}" for field in fields])
+    return f"personas_{sha256(text.encode()).hexdigest()[:40]}"
 
 
 def _calls(
@@ -94,7 +113,7 @@ def _calls(
 ) -> Iterator[tuple[str, str, bytes]]:
     key, raw = subject.key, Raw(value.encode())
     email = {} if each.email is None else {"email": each.email}
-    ends = {"context": _context(subject, each), "integrations": {"All": False, subject.catalog_name: True}}
+    ends: dict[str, Any] = {"context": _context(subject, each), "integrations": subject.integrations}
 
     def call(kind: str, name: str | None, **content: Any) -> tuple[str, str, bytes]:
         number = message_id(subject, each, kind, profile=profile, version=version)
@@ -118,20 +137,8 @@ def _who(each: IdentityTuple) -> dict[str, str]:
 
 
 def _context(subject: Subject, each: IdentityTuple) -> dict[str, Any]:
-    space = f"spa_{subject.space}"
-    class_, prefix = _CLASSES[subject.kind]
-    personas = {
-        "computation_class": class_,
-        "computation_id": f"{prefix}{subject.computation}",
-        "computation_key": subject.key,
-        "namespace": space,
-        "space_id": space,
-    }
     if each.idfa is None:
-        return {"personas": personas}
+        return {"personas": subject.personas}
     # The two fields from which Segment's identity resolution takes such an id.
     device = {"type": each.idfa.type.removesuffix(".idfa"), "advertisingId": each.idfa.id}
-    return {"personas": personas, "device": device}
-
-
-_encode = msgspec.json.Encoder().encode
+    return {"personas": subject.personas, "device": device}
