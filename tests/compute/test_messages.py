@@ -24,7 +24,7 @@ AUDIENCE = Subject(
     connection=1,
     catalog_name="Planhat",
 )
-TRAIT = replace(AUDIENCE, kind="computed_trait", key="lifetime_revenue")
+TRAIT = replace(AUDIENCE, kind="trait", key="lifetime_revenue")
 U1 = IdentityTuple("u1", "a@x.io")
 
 

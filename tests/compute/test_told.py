@@ -77,13 +77,13 @@ def test_62_a_value_that_was_true_through_one_account_ends_with_it():
 
 
 def test_an_equal_value_is_not_told_again():
-    ledger = Ledger("computed_trait")
+    ledger = Ledger("trait")
     ledger.tell(1, ids(user="u1"), '{"a":1}')
     assert ledger.ask(1, ids(user="u1"), '{"a":1}') is NOTHING
 
 
 def test_a_trait_that_is_no_more_is_told_as_null():
-    ledger = Ledger("computed_trait")
+    ledger = Ledger("trait")
     assert ledger.tell(1, ids(user="u1"), None) == []
     assert ledger.tell(1, ids(user="u1"), "5") == [(("u1",), "5")]
     assert ledger.tell(1, ids(user="u1"), "7") == [(("u1",), "7")]
@@ -123,10 +123,10 @@ STEP = st.tuples(
     ID,
     st.sampled_from([0, 1, 2]),
 )
-VALUES = {"audience": [None, "true", "false"], "computed_trait": [None, "1", "2"]}
+VALUES = {"audience": [None, "true", "false"], "trait": [None, "1", "2"]}
 
 
-@given(st.sampled_from(["audience", "computed_trait"]), st.booleans(), st.lists(STEP, max_size=25))
+@given(st.sampled_from(["audience", "trait"]), st.booleans(), st.lists(STEP, max_size=25))
 def test_the_ledger_is_the_value_and_nobody_hears_the_end_of_what_never_was(kind, include_anonymous, steps):
     """Profiles gain ids, merge, and lose ids to nobody; after each step the rule is asked about who changed."""
     ledger = Ledger(kind, include_anonymous=include_anonymous)

@@ -17,21 +17,17 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from segue.compute.checks import Kind
 from segue.compute.tuples import IdentityTuple
 from segue.core.clock import iso
-from segue.state.computations import ComputationKind
 
-EVENT_NAMES: dict[ComputationKind, tuple[str, str]] = {
+EVENT_NAMES: dict[Kind, tuple[str, str]] = {
     "audience": ("Audience Entered", "Audience Exited"),
-    "computed_trait": ("Trait Computed", "Trait Computed"),
+    "trait": ("Trait Computed", "Trait Computed"),
 }
 """What a track call is named, by whether the value is a yes."""
 
-_CLASSES: dict[ComputationKind, tuple[str, str]] = {
-    "audience": ("audience", "aud_"),
-    "computed_trait": ("trait", "tra_"),
-}
-"""What `context.personas` calls the kind, and how it writes its ids."""
+_PREFIXES: dict[Kind, str] = {"audience": "aud", "trait": "tra"}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,7 +41,7 @@ class Subject(Struct, frozen=True, kw_only=True, dict=True):
     space: int
     computation: int
     generation: int
-    kind: ComputationKind
+    kind: Kind
     key: str
     connection: int
     catalog_name: str
@@ -57,10 +53,9 @@ class Subject(Struct, frozen=True, kw_only=True, dict=True):
     def personas(self) -> Raw:
         """`context.personas` of every message, as JSON."""
         space = f"spa_{self.space}"
-        class_, prefix = _CLASSES[self.kind]
         found = {
-            "computation_class": class_,
-            "computation_id": f"{prefix}{self.computation}",
+            "computation_class": self.kind,
+            "computation_id": f"{_PREFIXES[self.kind]}_{self.computation}",
             "computation_key": self.key,
             "namespace": space,
             "space_id": space,

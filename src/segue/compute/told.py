@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from segue.compute.checks import Kind
 from segue.compute.tuples import IdentityTuple
 from segue.core.profile import ExternalId
-from segue.state.computations import ComputationKind
 
 
 class Told(Struct, frozen=True, gc=False):
@@ -39,7 +39,7 @@ NOTHING = Telling()
 def decide(
     now: Sequence[IdentityTuple],
     value: str | None,
-    kind: ComputationKind,
+    kind: Kind,
     ledger: Mapping[str, Told],
     owned: Callable[[ExternalId], bool],
     *,
