@@ -136,7 +136,7 @@ def row_of(entry: Entry, frequent: Sequence[str]) -> tuple[object, ...]:
     record, event, placed = entry
     fields = event.fields
     properties = properties_of(event) if frequent or event.type in VIEWED else {}
-    if event.type in VIEWED and event.name is not None:
+    if event.type in VIEWED and event.name:
         whole: str | None = canonical(_encode(properties))
     else:
         whole = _canonical_object(fields.properties)
@@ -166,7 +166,7 @@ def row_of(entry: Entry, frequent: Sequence[str]) -> tuple[object, ...]:
 def properties_of(event: Event) -> dict[str, Raw]:
     """The properties as conditions see them: of a page or screen call its name among them."""
     properties = raw_object(event.fields.properties)
-    if event.type in VIEWED and event.name is not None:
+    if event.type in VIEWED and event.name:
         properties[VIEWED[event.type][1]] = Raw(_encode(event.name))
     return properties
 

@@ -62,11 +62,14 @@ MACROS = {
     "sg_numeral(v)": f"""CASE WHEN sg_is_number(v) THEN v
         WHEN starts_with(v, '"') AND regexp_full_match(v, '{_NUMBER}') THEN substring(v, 2, length(v) - 2) END""",
     "sg_finite(d)": "CASE WHEN isfinite(d) THEN d END",
-    "sg_number(v)": "sg_finite(TRY_CAST(sg_numeral(v) AS DOUBLE))",
+    "sg_number(v)": """CASE WHEN sg_is_number(v) THEN TRY_CAST(v AS DOUBLE)
+        WHEN starts_with(v, '"') THEN sg_finite(TRY_CAST(sg_numeral(v) AS DOUBLE)) END""",
     "sg_integer(v)": f"""CASE WHEN regexp_full_match(v, '{_INTEGER}') THEN TRY_CAST(sg_numeral(v) AS HUGEINT) END""",
     # decimals.billionths_of and what leaves
     "sg_sized(x)": "CASE WHEN abs(x) < CAST('1000000000000000000' AS DECIMAL(38,9)) THEN x END",
-    "sg_decimal(v)": """CASE WHEN abs(sg_number(v)) >= 2e18 THEN NULL
+    "sg_decimal(v)": """CASE
+        WHEN sg_is_number(v) AND length(v) <= 18 AND NOT contains(v, 'e') THEN TRY_CAST(v AS DECIMAL(38,9))
+        WHEN abs(sg_number(v)) >= 2e18 THEN NULL
         WHEN abs(sg_number(v)) < 1e-10 THEN 0::DECIMAL(38,9)
         ELSE sg_sized(TRY_CAST(sg_numeral(v) AS DECIMAL(38,9))) END""",
     "sg_decimal_text(x)": "rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.')",
