@@ -118,6 +118,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "lake:REPLACED_KEEP_MS": "How long files that were made one stay for their readers.",
         "lake:FREQUENT_MOST": "Properties of one file that have a column of their own.",
         "lake:SECONDS_MOST": "How long a page of a profile's events may take to be read, in seconds.",
+        "lake:QUESTION_SECONDS_MOST": "The same of a preview, or of another question about all profiles.",
+        "lake:REFRESH_EVENTS": "Events after which the table of profiles beside a history is written again.",
     },
     "Audiences and traits": {
         "compute:TUPLES_MOST": "Combinations of ids of one profile (each userId with each email) that are told of it, the first in their order.",

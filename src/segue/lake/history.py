@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 THREADS = 2
 MEMORY = "1GB"
 """More than the lake's writer has: it is for a person who waits, and given back when the answer is there."""
-SECONDS_MOST = 30.0
+QUESTION_SECONDS_MOST = 30.0
 """A question that takes longer is ended."""
 TRIES = 5
 RECORDS_AT_ONCE = 1_000
@@ -98,7 +98,7 @@ def history(
     *,
     threads: int = THREADS,
     memory: str = MEMORY,
-    seconds: float = SECONDS_MOST,
+    seconds: float = QUESTION_SECONDS_MOST,
     interruptible: Interruptible | None = None,
 ) -> Iterator[Opened]:
     """The relations for questions about events of these names, no others. For one thread.

@@ -22,7 +22,7 @@ from segue.compute.sql.compiler import compile_query
 from segue.compute.sql.definitions import Defined, needed, wanted
 from segue.compute.sql.readings import install
 from segue.compute.windows import Reach
-from segue.lake.history import SECONDS_MOST, Held, Interruptible, SpaceFiles, history
+from segue.lake.history import QUESTION_SECONDS_MOST, Held, Interruptible, SpaceFiles, history
 from segue.lake.relations import HOLDINGS, PROFILES
 from segue.state.computations import ComputationRow
 
@@ -107,7 +107,7 @@ def preview(
     key: str,
     at_ms: int,
     *,
-    seconds: float = SECONDS_MOST,
+    seconds: float = QUESTION_SECONDS_MOST,
     interruptible: Interruptible | None = None,
 ) -> Preview:
     """How many and who, of a definition that may be saved or not. Raises as `lake.history.history`."""
@@ -136,7 +136,7 @@ def answer(
     key: str,
     at_ms: int,
     *,
-    seconds: float = SECONDS_MOST,
+    seconds: float = QUESTION_SECONDS_MOST,
     interruptible: Interruptible | None = None,
 ) -> Answer:
     """Who is in an audience, or has which value. Raises as `lake.history.history`."""
@@ -151,7 +151,7 @@ def compare(
     key: str,
     at_ms: int,
     *,
-    seconds: float = SECONDS_MOST,
+    seconds: float = QUESTION_SECONDS_MOST,
     interruptible: Interruptible | None = None,
 ) -> Comparison:
     """What the history says beside what is held of the same profiles, both at one position of the log.
