@@ -60,6 +60,8 @@ class LakeWriter:
             with engine(self._folder) as connection, _disk(self._folder):
                 for place, rows in places.items():
                     files.append(write_rows(connection, self._folder, place, rows, breathe))
+        if expired:  # of whom these events were the lake cannot tell any more: their profiles are all read again
+            self._manifest.set_people([], 0)
         self._manifest.add(files, position, expired)
         self.position = Position(position, self.position.expired + expired)
         self._places.update((file.folder, file.day) for file in files)
