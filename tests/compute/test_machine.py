@@ -221,6 +221,13 @@ def test_what_is_written_for_an_event_does_not_grow_with_the_history(text):
     assert max(written[2_000:]) < 1.2 * max(written[1_000:2_000]) < 80_000
 
 
+def test_a_late_event_joins_a_session_only_within_its_span():
+    space = Space(of(1, "t_n", "event('A').expires_after(1800 seconds).count()"))
+    for minutes, received, expected in [(0, 0, "1"), (50, 50, "1"), (20, 51, "1"), (21, 52, "4")]:
+        occurrence = track("A", T0 + minutes * MINUTE, received_at=T0 + received * MINUTE)
+        assert space.add(occurrence) == {1: expected}, minutes
+
+
 def test_sums_are_exact_beyond_what_msgpack_holds():
     space = Space(
         of(1, "t_s", "event('A').sum(property('v'))"), of(2, "t_w", "event('A').within(1 day).sum(property('v'))")

@@ -231,12 +231,19 @@ class _Seen(History):
         self._streams = {}
         self._traits = {}
         self._values = {}
+        self._found: dict[str, Value] = {}
         self._person = person
         self._occurrences = occurrences
 
     def stream(self, name: str) -> Sequence[Occurrence]:
         """Those that the leaf kept: of its own stream, in their order."""
         return self._occurrences
+
+    def trait(self, name: str, at_ms: int) -> Value:
+        """Its value, worked out once: whatever it may be asked for was answered before."""
+        if name not in self._found:
+            self._found[name] = super().trait(name, at_ms)
+        return self._found[name]
 
     def custom_trait(self, name: str, at_ms: int) -> Trait | None:
         """The latest version."""

@@ -18,9 +18,9 @@ from segue.compute.history import ABSENT, History, Occurrence
 from segue.compute.kinds import Facts, Leaf, order_of
 from segue.compute.leaves import LeafState
 from segue.compute.timers import Timers
-from segue.compute.tree import Context, Property, Session, parts
+from segue.compute.tree import Context, Event, Property, Session, parts
 from segue.compute.values import Value
-from segue.compute.windows import FOREVER, stay
+from segue.compute.windows import FOREVER, Reach, stay
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -127,7 +127,7 @@ class Kept(Leaf):
     ) -> Evaluation:
         """The events at an instant, with the traits and other definitions that `seen` puts beside them."""
         occurrences = [_occurrence(entry) for entry in state.counting.ascending(place)]
-        return Evaluation(seen(occurrences), at_ms, self._reach, self._comparators)
+        return _Once(seen(occurrences), at_ms, self._reach, self._comparators)
 
     def asked(self, evaluation: Evaluation) -> tuple[Value, bool, int | None]:
         """The value, whether a computed trait has one, and when either may be another."""
@@ -143,6 +143,21 @@ class Kept(Leaf):
 
     def _until_ms(self, entry: list[Any]) -> int:
         return stay(_occurrence(entry), self._gone_with, self._reach).until_ms
+
+
+class _Once(Evaluation):
+    """What decides about an event of one stream is worked out once, for the value and for when it may change."""
+
+    def __init__(self, history: History, at_ms: int, reach: Reach, comparators: dict[int, Comparator]) -> None:
+        super().__init__(history, at_ms, reach, comparators)
+        self._passed: dict[int, bool] = {}
+
+    def passes(self, stream: Event, occurrence: Occurrence) -> bool:
+        """Whether an event meets the `where`; the history holds the events for as long."""
+        key = id(occurrence)
+        if key not in self._passed:
+            self._passed[key] = super().passes(stream, occurrence)
+        return self._passed[key]
 
 
 def _members(document: Value, names: frozenset[str]) -> Value:
