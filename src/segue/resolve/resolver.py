@@ -82,6 +82,8 @@ class Resolver:
         self.dirty = False
         self._owners: dict[ExternalId, int] = {}
         self._absorbed: dict[int, int] = {}
+        self._absorbed_before: dict[int, int] = {}
+        """Those that are being written."""
         self._links: list[Link] = []
         self._merges: list[tuple[int, int]] = []
         self._changes: list[Change] = []
@@ -107,6 +109,17 @@ class Resolver:
     def profile(self, number: int) -> Profile:
         """A profile as it is now, by its number; not to be changed. For one that is not absorbed."""
         return self._working.entry(number).profile
+
+    def owner(self, external_id: ExternalId) -> int | None:
+        """The number of the profile that has this id now."""
+        return self._working.owner(external_id)
+
+    def canonical(self, number: int) -> int:
+        """The profile that the one of this number is part of now; itself, where it is not absorbed."""
+        found = self._absorbed.get(number) or self._absorbed_before.get(number)
+        if found is not None:
+            return self._absorbed.get(found, found)
+        return number if self._working.has(number) else self._rows.canonical(number)
 
     def pass_over(self, record: Record) -> None:
         """A record that is not of the space's sources, or of its own."""
@@ -161,7 +174,8 @@ class Resolver:
             demotions=list(self._demotions.values()),
             placed=self._placed,
         )
-        self._owners, self._demotions, self._absorbed = {}, {}, {}
+        self._owners, self._demotions = {}, {}
+        self._absorbed, self._absorbed_before = {}, self._absorbed
         self._links, self._merges, self._changes, self._placed = [], [], [], []
         self.outcomes = 0
         self.dirty = False
@@ -169,6 +183,7 @@ class Resolver:
 
     def committed(self) -> None:
         """What `take` gave is durable."""
+        self._absorbed_before = {}
         self._working.written()
 
     def _look(self, promoted: Promoted, event: Event, cause: Cause) -> _Look:

@@ -29,6 +29,10 @@ class ProfileRows(Protocol):
         """A profile by its number, one of its own that the caller may change."""
         ...
 
+    def canonical(self, number: int) -> int:
+        """The profile that the one of this number is part of; itself, where it is not absorbed or unknown."""
+        ...
+
     def linked(self, users: Sequence[int], account: int) -> bool:
         """Whether one of these users is of the account."""
         ...
@@ -72,6 +76,10 @@ class WorkingSet:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def has(self, number: int) -> bool:
+        """Whether the profile of this number is at hand, and so is not absorbed."""
+        return number in self._entries
 
     def owner(self, external_id: ExternalId) -> int | None:
         """The number of the profile that has this id; that profile is at hand then."""

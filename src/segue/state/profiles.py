@@ -177,6 +177,11 @@ class ProfileReader:
         """The profile of this number; of an absorbed one the profile that it is part of now."""
         return self._profile("number", number)
 
+    def canonical(self, number: int) -> int:
+        """The profile that the one of this number is part of; itself, where it is not absorbed or unknown."""
+        rows = self._rows("SELECT canonical FROM profile WHERE number = ?", (number,))
+        return rows[0][0] if rows else number
+
     def profiles(self, numbers: Sequence[int]) -> list[Profile]:
         """The profiles of these numbers, 500 at most, in the order given; absorbed and unknown ones are left out."""
         marks = ", ".join("?" * len(numbers))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -58,20 +58,24 @@ class LakeStage:
         lines: FilteringBoundLogger,
         flush_ms: int = FLUSH_MS,
         keep_ms: int | None = None,
+        grown: Callable[[], None] = lambda: None,
     ) -> None:
         """`profiles` is the file that the resolver writes, `lake` and `log` are folders.
 
-        `keep_ms`: how long after its receipt an event counts; None: for ever.
+        `keep_ms`: how long after its receipt an event counts; None: for ever. `grown` is called when the lake has come
+        further.
         """
         self.position = 0
         """The lake's cursor, as far as it is known here."""
         self._space = space
+        self._grown = grown
         self._work = _Work(profiles, lake, log, clock, keep_ms)
         self._flush_s = flush_ms / 1000
         self._keeps_all = keep_ms is None
         self._lines = lines
         self._thread = ThreadPoolExecutor(1, "lake")
         self._resolved = 0
+        self._wanted = 0
         self._due = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._hourly: asyncio.TimerHandle | None = None
@@ -79,10 +83,16 @@ class LakeStage:
         self._task = asyncio.get_running_loop().create_task(self._run())
         self._due.set()  # once at the start: a crash may have left something to be done
 
+    def want(self, position: int) -> None:
+        """Have all below this offset as soon as it is committed, rather than when it is time."""
+        self._wanted = position
+        if self.position < position <= self._resolved:
+            self._due.set()
+
     def resolved(self, position: int) -> None:
         """The resolver has committed up to this offset."""
         self._resolved = position
-        if position - self.position >= EVENTS_MOST:
+        if position - self.position >= EVENTS_MOST or self.position < self._wanted <= position:
             self._due.set()
         elif self._timer is None and position > self.position:
             self._timer = asyncio.get_running_loop().call_later(self._flush_s, self._due.set)
@@ -109,6 +119,7 @@ class LakeStage:
             try:
                 more = await loop.run_in_executor(self._thread, self._work.flush)
                 self.position = self._work.position
+                self._grown()
                 if more:
                     self._due.set()
                 else:

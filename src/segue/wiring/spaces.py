@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
+from segue.compute.catching_up import Target
 from segue.core.clock import Clock
 from segue.core.errors import Damaged, SegueError
+from segue.destinations import catalog
 from segue.log.tail import Tail
 from segue.resolve.resolver import Resolver
 from segue.stage import StageLoop
+from segue.state.computations import ComputationRow
+from segue.state.computed import ComputedReader
 from segue.state.control import Control
 from segue.state.database import is_damage
 from segue.state.profile_rows import ProfilesDelta
@@ -27,7 +31,10 @@ from segue.state.profiles import ProfileReader, ProfileWriter
 from segue.state.spaces import SpaceRow
 from segue.wiring.instance import Instance
 from segue.wiring.lake_stage import FLUSH_MS, LakeStage
-from segue.wiring.space_stage import SpaceStage
+from segue.wiring.space_past import SpacePast
+from segue.wiring.space_stage import HalfDone, SpaceStage
+
+Passed = Callable[[int, str], int | None]
 
 AGAIN_S = 10.0
 """How long a space that cannot be begun now waits until it is tried again; one whose files are broken is not."""
@@ -35,6 +42,14 @@ LEAVE_S = 1.0
 """How long one that is left out may take to end; nothing that it has not committed can be."""
 REMOVE_S = 30.0
 """How long a space that is deleted may take to end; what its threads write meanwhile could not be removed."""
+
+
+class Definitions(NamedTuple):
+    """What a space computes, and whom it tells. `keep_ms`: how long after its receipt an event counts."""
+
+    rows: tuple[ComputationRow, ...]
+    targets: Mapping[int, Target]
+    keep_ms: int | None
 
 
 class _Running:
@@ -48,8 +63,9 @@ class _Running:
         clock: Clock,
         log: FilteringBoundLogger,
         *,
+        definitions: Definitions,
         lake_flush_ms: int,
-        lake_keep_ms: int | None,
+        passed: Passed,
         broken: Callable[[Exception], bool],
         emitted: Callable[[], None],
     ) -> None:
@@ -57,10 +73,15 @@ class _Running:
         path = instance.profiles(row.id)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.row = row
+        self._definitions = definitions
         with ExitStack() as opened:
             self._writer = opened.enter_context(closing(ProfileWriter(path)))
-            self._reader = opened.enter_context(closing(ProfileReader(path)))
-            resolver = Resolver(space=row.id, rules=row.identity, rows=self._reader)
+            reader = opened.enter_context(closing(ProfileReader(path)))
+            computed = opened.enter_context(closing(ComputedReader(path)))
+            resolver = Resolver(space=row.id, rules=row.identity, rows=reader)
+            self._past = SpacePast(instance.lake(row.id), log, self._wake)
+            self._stage = SpaceStage(row, resolver, tail, clock, computed=computed, past=self._past, passed=passed)
+            self._use(definitions)
             self._files = opened.pop_all()
 
         def not_written(error: Exception) -> None:
@@ -75,23 +96,38 @@ class _Running:
             clock=clock,
             lines=log,
             flush_ms=lake_flush_ms,
-            keep_ms=lake_keep_ms,
+            keep_ms=definitions.keep_ms,
+            grown=self._wake,
         )
-        self._stage = SpaceStage(row, resolver, tail, clock, lake=self._lake)
+        self._stage.before(self._lake)
         commit = partial(_commit, self._writer, emitted)
         self.loop = StageLoop(clock=clock, commit=commit, failed=not_written, broken=broken)
         self.loop.add(self._stage)
 
-    def reconfigure(self, row: SpaceRow) -> None:
-        self.row = row
-        self._stage.reconfigure(row)
+    def reconfigure(self, row: SpaceRow, definitions: Definitions) -> None:
+        if row != self.row:
+            self.row = row
+            self._stage.reconfigure(row)
+        if definitions != self._definitions:
+            self._definitions = definitions
+            self._use(definitions)
         self.loop.wake_all()
+
+    def abandon(self) -> None:
+        """What is not committed will not be."""
+        self._stage.abandon()
 
     async def close(self, grace_s: float) -> None:
         try:
-            await asyncio.gather(self.loop.close(grace_s), self._lake.close(grace_s))
+            await asyncio.gather(self.loop.close(grace_s), self._lake.close(grace_s), self._past.close())
         finally:
             self._files.close()
+
+    def _use(self, definitions: Definitions) -> None:
+        self._stage.use(definitions.rows, definitions.targets, retention_ms=definitions.keep_ms)
+
+    def _wake(self) -> None:
+        self.loop.wake_all()
 
 
 class Spaces:
@@ -106,11 +142,17 @@ class Spaces:
         *,
         lake_flush_ms: int = FLUSH_MS,
         lake_keep_ms: int | None = None,
+        passed: Passed = lambda _destination, _source: None,
         emitted: Callable[[], None] = lambda: None,
     ) -> None:
-        """`emitted` is called from any thread when an outbox has new rows."""
+        """`passed` gives the last ordinal of a source that a destination has passed; None where it is not at work.
+
+        `emitted` is called from any thread when an outbox has new rows.
+        """
         self._instance = instance
+        self._passed = passed
         self._emitted = emitted
+        self._definitions: dict[int, Definitions] = {}
         self._lake_flush_ms = lake_flush_ms
         self._lake_keep_ms = lake_keep_ms
         self._tail = tail
@@ -129,6 +171,7 @@ class Spaces:
     def reload(self, control: Control) -> None:
         """Run the spaces that control has now, and no other."""
         wanted = {row.id: row for row in control.spaces}
+        self._definitions = {row.id: self._defined(control, row) for row in control.spaces}
         for number in set(self._stored()) | set(self._running):
             if number not in wanted:
                 self._remove(number)
@@ -136,9 +179,22 @@ class Spaces:
             known = self._running.get(row.id)
             if known is None:
                 self._begin(row)
-            elif known.row != row:
-                known.reconfigure(row)
+            else:
+                self._reconfigure(known, row)
         self.grown()
+
+    def _defined(self, control: Control, space: SpaceRow) -> Definitions:
+        rows = tuple(control.computations_of(space.id))
+        named = {connection.destination for row in rows for connection in row.connections}
+        kinds = catalog()
+        targets = {row.id: Target(kinds[row.kind].name, row.enabled) for row in control.destinations if row.id in named}
+        return Definitions(rows, targets, self._lake_keep_ms)
+
+    def _reconfigure(self, known: _Running, row: SpaceRow) -> None:
+        try:
+            known.reconfigure(row, self._definitions[row.id])
+        except Exception as error:  # what is at hand may be half of the old and half of the new
+            self._begin_anew(row, error)
 
     def _begin(self, row: SpaceRow) -> None:
         """Run the space, unless it is left out for good; what hinders it now is told, and tried again."""
@@ -152,8 +208,9 @@ class Spaces:
                 self._tail,
                 self._clock,
                 self._log,
+                definitions=self._definitions[row.id],
                 lake_flush_ms=self._lake_flush_ms,
-                lake_keep_ms=self._lake_keep_ms,
+                passed=self._passed,
                 broken=partial(self._leave_out_if_broken, row),
                 emitted=self._emitted,
             )
@@ -167,6 +224,12 @@ class Spaces:
 
     def _leave_out_if_broken(self, row: SpaceRow, error: Exception) -> bool:
         """What a running space raised: where its files are broken, it ends."""
+        if isinstance(error, HalfDone):
+            cause = error.__cause__
+            if not isinstance(cause, Exception) or not is_damage(cause):
+                self._begin_anew(row, error)
+                return True
+            error = cause
         folder = str(self._instance.profiles(row.id).parent)
         if not is_damage(error) or (isinstance(error, Damaged) and not str(error).startswith(folder)):
             return False  # of the log, which others read too
@@ -175,6 +238,15 @@ class Spaces:
             self._leave_out(row, error)
             self._end(row.id, self._left(row, running))
         return True
+
+    def _begin_anew(self, row: SpaceRow, error: Exception) -> None:
+        """Let go of what is at hand, and go on after a while at what is committed."""
+        running = self._running.pop(row.id, None)
+        self._log.error("a space begins anew at its last commit", space=row.slug, error=str(error))
+        if running is not None:
+            running.abandon()
+            self._end(row.id, self._left(row, running))
+        self._again[row.id] = asyncio.get_running_loop().call_later(AGAIN_S, self._begin, row)
 
     def _leave_out(self, row: SpaceRow, error: Exception) -> None:
         """Say once that nothing is done for the space, why, and what to do."""

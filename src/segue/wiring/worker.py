@@ -129,6 +129,7 @@ class Worker:
             log,
             lake_flush_ms=lake_flush_ms,
             lake_keep_ms=lake_keep_ms,
+            passed=self._passed,
             emitted=emitted,
         )
         self._answers = Answers(rows)
@@ -164,6 +165,14 @@ class Worker:
         self._begin_jobs(control)
         self._loop.wake_all()
         self._spaces.reload(control)
+
+    def _passed(self, destination: int, source: str) -> int | None:
+        """The last ordinal of a source that a destination has passed; None where it does not go on."""
+        known = self._known.get(destination)
+        if known is None or known[1].stall:
+            return None
+        row, delivery = known
+        return delivery.ledger.state.passed.get(source, row.ordinals.get(source, 0))
 
     async def close(self, grace_s: float) -> None:
         """Let what is on its way come back, for so long, commit what there is, and end."""

@@ -1,0 +1,152 @@
+"""What is at hand of the profiles that compute looked at last: their leaves, what they have, and what was told.
+
+Rule: what is not committed is never let go; so what is at hand and the rows together are always the newest truth.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Protocol
+
+from segue.compute.leaves import Leaves, decode, encode
+from segue.state.computed_rows import ChunkRow, ComputedRow, HoldingRow, ToldRow
+
+
+class ProfileComputedRows(Protocol):
+    """What was committed of one profile. Each raises Unavailable, Damaged."""
+
+    def computed(self, profile: int) -> ComputedRow | None:
+        """The state of its leaves."""
+        ...
+
+    def holdings_of(self, profile: int) -> dict[int, HoldingRow]:
+        """What it has, by computation."""
+        ...
+
+    def told_of(self, profile: int) -> list[ToldRow]:
+        """What was told of it, over all connections."""
+        ...
+
+    def chunk(self, profile: int, leaf: int, number: int) -> bytes | None:
+        """A part of a long list of entries."""
+        ...
+
+
+class Entry:
+    """One profile. `told` is by connection and tuple."""
+
+    __slots__ = ("due", "holdings", "leaves", "number", "told")
+
+    def __init__(
+        self, number: int, leaves: Leaves, due: int | None, holdings: dict[int, HoldingRow], told: list[ToldRow]
+    ) -> None:
+        self.number = number
+        self.leaves = leaves
+        self.due = due
+        self.holdings = holdings
+        self.told = {(row.connection, row.tuple): row for row in told}
+
+
+class AtHand:
+    """Entries by number, the least recently used one let go first, once more than `capacity` are at hand."""
+
+    def __init__(self, rows: ProfileComputedRows, capacity: int) -> None:
+        self._rows = rows
+        self._capacity = capacity
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._changed: set[int] = set()
+        self._writing: set[int] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether as much is uncommitted as may be at hand."""
+        return len(self._changed) + len(self._writing) >= self._capacity
+
+    @property
+    def changed(self) -> int:
+        """How many would be written now."""
+        return len(self._changed)
+
+    def entry(self, number: int) -> Entry:
+        """What there is of a profile: nothing yet of one that was never looked at."""
+        entry = self._entries.get(number)
+        if entry is not None:
+            self._entries.move_to_end(number)
+            return entry
+        row = self._rows.computed(number)
+        entry = Entry(
+            number,
+            Leaves() if row is None else decode(row.body),
+            None if row is None else row.due,
+            self._rows.holdings_of(number),
+            self._rows.told_of(number),
+        )
+        self._entries[number] = entry
+        return entry
+
+    def add(self, number: int) -> Entry:
+        """A profile that came to be, of which there can be no rows."""
+        entry = self._entries[number] = Entry(number, Leaves(), None, {}, [])
+        return entry
+
+    def change(self, entry: Entry) -> None:
+        """Its leaves or its instant are others now."""
+        self._changed.add(entry.number)
+
+    def drop(self, number: int) -> None:
+        """The profile was absorbed."""
+        self._entries.pop(number, None)
+        self._changed.discard(number)
+
+    def write(self) -> list[ComputedRow]:
+        """Those changed since the last call; they stay until `written`."""
+        numbers = sorted(self._changed)
+        self._writing, self._changed = self._writing | self._changed, set()
+        entries = [self._entries[number] for number in numbers]
+        return [ComputedRow(entry.number, entry.due, encode(entry.leaves)) for entry in entries]
+
+    def written(self) -> None:
+        """What `write` gave is durable; let go of what is too much."""
+        self._writing = set()
+        while len(self._entries) > self._capacity:
+            number = next(iter(self._entries))
+            if number in self._changed:
+                break  # all that were used since are uncommitted too, or soon will have their turn
+            del self._entries[number]
+
+
+class Chunks:
+    """The parts of long lists, those that are not committed yet before those that are."""
+
+    def __init__(self, rows: ProfileComputedRows) -> None:
+        self._rows = rows
+        self._changed: dict[tuple[int, int, int], bytes | None] = {}
+        self._writing: dict[tuple[int, int, int], bytes | None] = {}
+
+    def chunk(self, profile: int, leaf: int, number: int) -> bytes | None:
+        """The part of this number."""
+        place = (profile, leaf, number)
+        if place in self._changed:
+            return self._changed[place]
+        if place in self._writing:
+            return self._writing[place]
+        return self._rows.chunk(profile, leaf, number)
+
+    def put(self, profile: int, leaf: int, number: int, body: bytes | None) -> None:
+        """From now on this is the part; None: there is none any more."""
+        self._changed[profile, leaf, number] = body
+
+    def drop(self, profile: int) -> None:
+        """The profile was absorbed; what is committed of it goes with its other rows."""
+        for place in [place for place in self._changed if place[0] == profile]:
+            del self._changed[place]
+
+    def write(self) -> tuple[list[ChunkRow], list[tuple[int, int, int]]]:
+        """What to write and what to delete since the last call."""
+        self._writing, self._changed = self._changed, {}
+        rows = [ChunkRow(*place, body) for place, body in self._writing.items() if body is not None]
+        return rows, [place for place, body in self._writing.items() if body is None]
+
+    def written(self) -> None:
+        """What `write` gave is durable."""
+        self._writing = {}
