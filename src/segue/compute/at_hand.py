@@ -33,9 +33,9 @@ class ProfileComputedRows(Protocol):
 
 
 class Entry:
-    """One profile. `told` is by connection and tuple."""
+    """One profile. `told` is by connection and tuple; `stored`: its leaves have a row."""
 
-    __slots__ = ("due", "holdings", "leaves", "number", "told")
+    __slots__ = ("due", "holdings", "leaves", "number", "stored", "told")
 
     def __init__(
         self, number: int, leaves: Leaves, due: int | None, holdings: dict[int, HoldingRow], told: list[ToldRow]
@@ -44,6 +44,7 @@ class Entry:
         self.leaves = leaves
         self.due = due
         self.holdings = holdings
+        self.stored = due is not None or bool(leaves.states)
         self.told = {(row.connection, row.tuple): row for row in told}
 
 
@@ -102,8 +103,12 @@ class AtHand:
         """Those changed since the last call; they stay until `written`."""
         numbers = sorted(self._changed)
         self._writing, self._changed = self._writing | self._changed, set()
-        entries = [self._entries[number] for number in numbers]
-        return [ComputedRow(entry.number, entry.due, encode(entry.leaves)) for entry in entries]
+        rows = []
+        for entry in (self._entries[number] for number in numbers):
+            if entry.stored or entry.due is not None or entry.leaves.states:
+                rows.append(ComputedRow(entry.number, entry.due, encode(entry.leaves)))
+                entry.stored = True
+        return rows
 
     def written(self) -> None:
         """What `write` gave is durable; let go of what is too much."""

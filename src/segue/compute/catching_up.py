@@ -144,13 +144,16 @@ class CatchingUp:
             self._settled = False
         self._computer.touch()
 
-    def work(self, now_ms: int, most: int) -> bool:
-        """Do so much of what there is to do; gives whether there may be more at once."""
+    def work(self, now_ms: int, most: int, *, settled_ms: int | None = None) -> bool:
+        """Do so much of what there is to do; gives whether there may be more at once.
+
+        `settled_ms`: before this instant all is known and done; None where events wait to be read.
+        """
         if not self._settled:
             self._computer.touch()
             return False  # the commit that is coming wakes whoever waits
         self.blocked = False
-        return self._sweep(most) or self._sync(now_ms, most) or self._tick(now_ms, most)
+        return self._sweep(most, settled_ms) or self._sync(now_ms, most) or self._tick(now_ms, most)
 
     def next_tick(self, now_ms: int) -> int | None:
         """When the next connection with a cadence has its instant."""
@@ -199,12 +202,14 @@ class CatchingUp:
     def _waiting_lines(self) -> Collection[Line]:
         return [line for line in self._computer.lines.values() if line.every_ms and not line.waits]
 
-    def _sweep(self, most: int) -> bool:
+    def _sweep(self, most: int, settled_ms: int | None) -> bool:
         """Evaluate some profiles by the generations that are new."""
         computer = self._computer
         numbers = computer.generations.sweeping()
         if not numbers:
             return False
+        if settled_ms is not None:
+            computer.advance(settled_ms)
         states = [computer.generations.states[number] for number in numbers]
         after, last = states[0].swept or 0, max(state.last for state in states)
         profiles = [each for each in self._rows.profile_numbers(after=after, limit=most) if each <= last]
@@ -251,7 +256,8 @@ class CatchingUp:
         """Tell what changed since the last instant of each cadence, or while a connection waited."""
         busy = False
         for line in self._computer.lines.values():
-            if line.waits:
+            computation = self._computer.generations.states.get(line.computation)
+            if line.waits or computation is None or computation.phase != "live":
                 continue
             state = line.state
             if line.every_ms and state.ticking is None and now_ms // line.every_ms * line.every_ms > state.tick:

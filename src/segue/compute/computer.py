@@ -166,6 +166,11 @@ class Computer:
         found = self.timetable.next()
         return None if found is None else found[0]
 
+    def advance(self, instant: int) -> None:
+        """Time has come to here, in ms; everything that was due before was looked at."""
+        self.state.t = max(self.state.t, instant)
+        self._touched = True
+
     def fire(self, before_ms: int, most: int) -> int:
         """Look at the profiles that are due before this instant, so many at most; gives how many were."""
         for fired in range(most):
@@ -173,7 +178,7 @@ class Computer:
             if found is None or found[0] >= before_ms:
                 return fired
             due, number = found
-            self._advance(due)
+            self.advance(due)
             entry = self.at_hand.entry(number)
             self.settle(entry, self._due(entry.leaves, self.state.t))
         return most
@@ -189,7 +194,7 @@ class Computer:
             return
         entry = self.at_hand.add(applied.profile) if applied.created else self.at_hand.entry(applied.profile)
         absorbed = [self.at_hand.entry(number) for number in applied.merged]
-        self._advance(received_at)
+        self.advance(received_at)
         before: dict[int, list[HoldingRow]] = {}
         for other in absorbed:
             self._absorb(entry, other, before)
@@ -296,10 +301,6 @@ class Computer:
         self.at_hand.written()
         self.chunks.written()
         self.timetable.written()
-
-    def _advance(self, instant: int) -> None:
-        self.state.t = max(self.state.t, instant)
-        self._touched = True
 
     def _change(self, entry: Entry) -> None:
         self.at_hand.change(entry)

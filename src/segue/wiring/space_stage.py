@@ -213,7 +213,7 @@ class SpaceStage:
         now = self._clock.now_ms()
         if not self._fire(now - SETTLED_MS + 1):
             return now
-        again = self._catch_up(EVENTS_A_PUMP)
+        again = self._catch_up(EVENTS_A_PUMP, settled_ms=now - SETTLED_MS)
         instants = [again, self._catching_up.next_tick(now)]
         due = self._next_due()
         instants.append(None if due is None else due + SETTLED_MS)
@@ -245,13 +245,13 @@ class SpaceStage:
         self._compute(lambda: found.append(self._computer.next_due()))
         return found[0] if found else None
 
-    def _catch_up(self, most: int) -> int | None:
+    def _catch_up(self, most: int, *, settled_ms: int | None = None) -> int | None:
         """Do some of what is to be caught up with; gives when to go on."""
         now = self._clock.now_ms()
         again: list[int] = []
 
         def work() -> None:
-            if self._read_past(most) or self._catching_up.work(now, most):
+            if self._read_past(most) or self._catching_up.work(now, most, settled_ms=settled_ms):
                 again.append(now)
             elif self._catching_up.blocked:
                 again.append(now + ROOM_AGAIN_MS)
