@@ -235,7 +235,8 @@ class Computer:
         if gained:
             for computation in [each for each in entry.holdings if each not in found.values]:
                 value = entry.holdings[computation].value
-                self._hold(entry, profile, computation, value, gained=True, others=(), sweeping=sweeping)
+                others = () if before is None else before.get(computation, ())
+                self._hold(entry, profile, computation, value, gained=True, others=others, sweeping=sweeping)
 
     def tell(self, line: Line, number: int, *, now: bool) -> bool:
         """Say over one connection what a profile has, if it was not said; gives whether anything was."""

@@ -32,7 +32,8 @@ AGAIN_MS = 1_000
 SETTLED_MS = 100
 """How long after its instant a timer fires: what was received before that instant is in the log by then."""
 OUTBOX_MOST = 50_000
-"""Messages that are not known to be in the log; at so many nothing more is computed until some are."""
+"""Messages that are not in the log yet; at so many nothing more is computed until some are."""
+OUTBOX_AGAIN_MS = 100
 ROOM_AGAIN_MS = 20
 LEAD_LEAST = 1_000
 """The least number of unfinished messages that a first sync may be ahead of its destination."""
@@ -105,8 +106,12 @@ class SpaceStage:
         computed: ComputedRows,
         past: SpacePast,
         passed: Callable[[int, str], int | None],
+        appended: Callable[[str], int],
     ) -> None:
-        """`passed` gives the last ordinal of a source that a destination has passed; None where it is not at work."""
+        """`passed` gives the last ordinal of a source that a destination has passed; None where it is not at work.
+
+        `appended` gives the last ordinal of a source in the log.
+        """
         self._sources = frozenset(row.sources)
         self._own = row.own_source
         self._resolver = resolver
@@ -115,6 +120,7 @@ class SpaceStage:
         self._lake: Lake | None = None
         self._past = past
         self._passed = passed
+        self._appended = appended
         self._is_broken = False
         self._own_ordinal = 0
         self._lead = Lead(clock)
@@ -194,7 +200,9 @@ class SpaceStage:
 
     def _pump(self) -> int | None:
         budget = EVENTS_A_PUMP
-        while budget > 0 and not self._full and self._computer.waiting < OUTBOX_MOST:
+        if self._outbox_is_full():
+            return self._clock.now_ms() + OUTBOX_AGAIN_MS
+        while budget > 0 and not self._full:
             block = self._tail.read(self._resolver.position)[:budget]
             if not block:
                 return self._idle()
@@ -205,8 +213,13 @@ class SpaceStage:
             budget -= len(block)
         if not self._full:
             self._catch_up(CATCHING_UP_A_PUMP)
-        # At its bounds the next commit, or the next record of its own, wakes it.
-        return None if self._full or self._computer.waiting >= OUTBOX_MOST else self._clock.now_ms()
+        # At its bound the next commit wakes it.
+        return None if self._full else self._clock.now_ms()
+
+    def _outbox_is_full(self) -> bool:
+        """Whether so many messages are not in the log yet; that some are was not met yet does not matter."""
+        computer = self._computer
+        return computer.waiting >= OUTBOX_MOST and computer.state.emitted - self._appended(self._own) >= OUTBOX_MOST
 
     def _idle(self) -> int | None:
         """All events are read: what is due by the clock, and what there is to catch up with."""

@@ -66,6 +66,7 @@ class _Running:
         definitions: Definitions,
         lake_flush_ms: int,
         passed: Passed,
+        appended: Callable[[str], int],
         broken: Callable[[Exception], bool],
         emitted: Callable[[], None],
     ) -> None:
@@ -80,7 +81,9 @@ class _Running:
             computed = opened.enter_context(closing(ComputedReader(path)))
             resolver = Resolver(space=row.id, rules=row.identity, rows=reader)
             self._past = SpacePast(instance.lake(row.id), log, self._wake)
-            self._stage = SpaceStage(row, resolver, tail, clock, computed=computed, past=self._past, passed=passed)
+            self._stage = SpaceStage(
+                row, resolver, tail, clock, computed=computed, past=self._past, passed=passed, appended=appended
+            )
             self._use(definitions)
             self._files = opened.pop_all()
 
@@ -143,14 +146,17 @@ class Spaces:
         lake_flush_ms: int = FLUSH_MS,
         lake_keep_ms: int | None = None,
         passed: Passed = lambda _destination, _source: None,
+        appended: Callable[[str], int] = lambda _source: 1 << 62,
         emitted: Callable[[], None] = lambda: None,
     ) -> None:
         """`passed` gives the last ordinal of a source that a destination has passed; None where it is not at work.
 
-        `emitted` is called from any thread when an outbox has new rows.
+        `appended` gives the last ordinal of a source in the log. `emitted` is called from any thread when an outbox
+        has new rows.
         """
         self._instance = instance
         self._passed = passed
+        self._appended = appended
         self._emitted = emitted
         self._definitions: dict[int, Definitions] = {}
         self._lake_flush_ms = lake_flush_ms
@@ -211,6 +217,7 @@ class Spaces:
                 definitions=self._definitions[row.id],
                 lake_flush_ms=self._lake_flush_ms,
                 passed=self._passed,
+                appended=self._appended,
                 broken=partial(self._leave_out_if_broken, row),
                 emitted=self._emitted,
             )

@@ -130,6 +130,7 @@ class Worker:
             lake_flush_ms=lake_flush_ms,
             lake_keep_ms=lake_keep_ms,
             passed=self._passed,
+            appended=self._appended,
             emitted=emitted,
         )
         self._answers = Answers(rows)
@@ -165,6 +166,10 @@ class Worker:
         self._begin_jobs(control)
         self._loop.wake_all()
         self._spaces.reload(control)
+
+    def _appended(self, source: str) -> int:
+        """The last ordinal of a source in the log."""
+        return self._reader.ends().sources.get(source, (0, 0))[0]
 
     def _passed(self, destination: int, source: str) -> int | None:
         """The last ordinal of a source that a destination has passed; None where it does not go on."""
