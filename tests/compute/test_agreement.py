@@ -32,7 +32,7 @@ from tests.compute.histories import (
 from tests.compute.test_answers import naming
 from tests.compute.worlds import Sizes, World, compiled, sizes
 
-CASES = int(os.environ.get("SEGUE_AGREEMENT_CASES", "120"))
+CASES = int(os.environ.get("SEGUE_AGREEMENT_CASES", "300"))
 
 IDS = (ExternalId("user_id", "u"), ExternalId("anonymous_id", "a"), ExternalId("group_id", "g"))
 PAUSES = (0, 0, 0, 1, MINUTE, MINUTE, 5 * MINUTE, 5 * MINUTE, 20 * MINUTE, 30 * MINUTE, HOUR - 1, HOUR, HOUR + 1, DAY)
