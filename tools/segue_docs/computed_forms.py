@@ -10,6 +10,8 @@ from __future__ import annotations
 HOLDERS_HEAD = """## segue audiences members KEY --json {#audiences-members}
 
 Who is in, the oldest profiles first; `segue traits values KEY --json` has `values` in place of `members`.
+With `--at TIME` both answer for any instant, past or future, from the event history known now: `at` is that instant,
+`since` is `null`, and traits and ids are those of now.
 
 """
 
@@ -24,7 +26,7 @@ HOLDERS: dict[str, str] = {
     "type": "Of an id: such as `user_id`.",
     "id": "Of an id: the value.",
     "value": "Only of a computed trait: its value.",
-    "since": "When it came in, or when the value became this one.",
+    "since": "When it came in, or when the value became this one; `null` with `--at`.",
 }
 
 STATUS_HEAD = """## segue audiences status --json {#audiences-status}
@@ -60,4 +62,32 @@ STATUS: dict[str, str] = {
     "rate": "Profiles a second.",
     "seconds_left": "At that rate.",
     "expectation": "Only while it is `initial`: what to expect of it, in words.",
+}
+
+PREVIEW_HEAD = """## segue audiences preview --json {#audiences-preview}
+
+Who would be in, by the whole event history; `segue traits preview` is the same of computed traits. A definition that
+cannot be used gives `mistakes` alone, and exit code 1.
+
+"""
+
+PREVIEW: dict[str, str] = {
+    "key": "The key; `null` where the definition is not saved under one.",
+    "definition": "The definition in its normal form.",
+    "at": "The instant it is asked about: now, or that of `--at`.",
+    "position": "The offset of the log up to which events count.",
+    "count": "How many would be in, or would have a value.",
+    "samples": "At most 10 of them.",
+    "profile": "Of a sample: the persistent id.",
+    "external_ids": "Of a sample: every id, with `type` and `id`.",
+    "value": "Of a sample, only of a computed trait: its value.",
+    "identifiers": "For each `type` of id how many of them have one, `profiles`.",
+    "type": "Of an id: such as `user_id`.",
+    "id": "Of an id: the value.",
+    "profiles": "Of a type of id: how many have one.",
+    "cautions": "What is often not meant in the definition, a sentence each; only of one that is not saved.",
+    "mistakes": "Only where it cannot be used: what is wrong, in the order of the text.",
+    "message": "Of a mistake: the sentence.",
+    "line": "Of a mistake: its line in the text, from 1; 0 where it has no place.",
+    "column": "Of a mistake: its column, in characters, from 1; 0 where it has no place.",
 }

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from segue.control import computed, explain, profile_events, profiles, rebuilt, status
+from segue.control import computed, explain, profile_events, profiles, questions, rebuilt, status
 from segue.deliver import history
 from segue.lake.manifest import Position
 from segue.log import Ends
@@ -221,6 +221,7 @@ def page() -> str:
     missing = sorted((fields_of(status) - set(STATUS)) | (fields_of(explain, rebuilt, history) - set(EXPLAIN)))
     missing += sorted((fields_of(profiles) - set(PROFILES)) | (fields_of(profile_events) - set(EVENTS)))
     missing += sorted(fields_of(computed) - set(computed_forms.STATUS) - set(computed_forms.HOLDERS))
+    missing += sorted(fields_of(questions) - set(computed_forms.PREVIEW) - set(computed_forms.HOLDERS))
     assert not missing, f"fields without words: {missing}"
     return "".join(
         (
@@ -231,6 +232,7 @@ def page() -> str:
                 "segue.control.profiles",
                 "segue.control.profile_events",
                 "segue.control.computed",
+                "segue.control.questions",
             ),
             _STATUS,
             _fields(STATUS),
@@ -253,6 +255,9 @@ def page() -> str:
             "\n",
             computed_forms.STATUS_HEAD,
             _fields(computed_forms.STATUS),
+            "\n",
+            computed_forms.PREVIEW_HEAD,
+            _fields(computed_forms.PREVIEW),
         )
     )
 

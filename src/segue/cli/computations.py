@@ -28,6 +28,12 @@ SHOWN = 20
 limit_option = click.option(
     "--limit", type=click.IntRange(1), default=None, help=f"At most so many. Default: {SHOWN}; all with --json."
 )
+at_option = click.option(
+    "--at",
+    default=None,
+    metavar="TIME",
+    help="At this instant, past or future: ISO 8601, or from now: +31d, -2h. Default: as computed.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -59,13 +65,20 @@ def list_audiences(space: str | None, as_json: bool, data: str | None) -> None:
 
 @audiences.command("members")
 @click.argument("key")
+@at_option
 @limit_option
 @space_option
 @json_option
 @data_option
-def list_members(key: str, limit: int | None, space: str | None, as_json: bool, data: str | None) -> None:
-    """Show who is in the audience KEY, with their ids and since when."""
-    _holders("audience", key, limit, space, as_json, data)
+def list_members(
+    key: str, at: str | None, limit: int | None, space: str | None, as_json: bool, data: str | None
+) -> None:
+    """Show who is in the audience KEY, with their ids and since when.
+
+    With --at, who was in then by the events known now, worked out from the history. Traits and ids are those of
+    now, and since when is not known. The same of an instant to come: as it would be with no further event.
+    """
+    _holders("audience", key, at, limit, space, as_json, data)
 
 
 @audiences.command("status")
@@ -89,13 +102,20 @@ def list_traits(space: str | None, as_json: bool, data: str | None) -> None:
 
 @traits.command("values")
 @click.argument("key")
+@at_option
 @limit_option
 @space_option
 @json_option
 @data_option
-def list_values(key: str, limit: int | None, space: str | None, as_json: bool, data: str | None) -> None:
-    """Show who has the computed trait KEY, with its value and since when it is that."""
-    _holders("computed_trait", key, limit, space, as_json, data)
+def list_values(
+    key: str, at: str | None, limit: int | None, space: str | None, as_json: bool, data: str | None
+) -> None:
+    """Show who has the computed trait KEY, with its value and since when it is that.
+
+    With --at, who had it then by the events known now, worked out from the history. Traits and ids are those of
+    now, and since when is not known. The same of an instant to come: as it would be with no further event.
+    """
+    _holders("computed_trait", key, at, limit, space, as_json, data)
 
 
 @traits.command("status")
@@ -142,14 +162,22 @@ def _status(kind: ComputationKind, key: str | None, space: str | None, as_json: 
 
 
 def _holders(
-    kind: ComputationKind, key: str, limit: int | None, space: str | None, as_json: bool, data: str | None
+    kind: ComputationKind,
+    key: str,
+    at: str | None,
+    limit: int | None,
+    space: str | None,
+    as_json: bool,
+    data: str | None,
 ) -> None:
+    from segue.cli.questions import holders_at
     from segue.control.computations import find_computation
     from segue.control.computed import computed_at, members, values
-    from segue.control.units import counted
     from segue.core.errors import Invalid
-    from segue.wiring.computed_texts import holder_lines
 
+    if at is not None:
+        holders_at(kind, key, at, limit, space, as_json, data)
+        return
     with _opened(space, data) as (control, space_row, seen, profiles):
         row = find_computation(control, space_row.slug, kind, key)
         if seen.computed is None or profiles is None:
@@ -157,22 +185,29 @@ def _holders(
         head: dict[str, Any] = {"key": key, "at": computed_at(seen.computed), "count": seen.computed.count(row.id)}
         of = members if kind == "audience" else values
         if as_json:
-            _print_json(head, "members" if kind == "audience" else "values", of(row, seen.computed, profiles, limit))
-            return
-        limit = limit or SHOWN
-        what = counted(head["count"], "member" if kind == "audience" else "value")
-        click.echo(f"{key}: {what} at {head['at'] or 'no instant yet'}")
-        for line in holder_lines(of(row, seen.computed, profiles, limit)):
-            click.echo(line)
-        if head["count"] > limit:
-            click.echo(f"and {head['count'] - limit} more; --limit shows them")
+            print_holders_json(head, kind, of(row, seen.computed, profiles, limit))
+        else:
+            print_holders(head, kind, of(row, seen.computed, profiles, limit or SHOWN), limit or SHOWN)
 
 
-def _print_json(head: dict[str, Any], name: str, entries: Iterator[dict[str, Any]]) -> None:
+def print_holders(head: dict[str, Any], kind: ComputationKind, entries: Iterator[dict[str, Any]], limit: int) -> None:
+    """A line for each; how many there are first, and last how many are not shown."""
+    from segue.control.units import counted
+    from segue.wiring.computed_texts import holder_lines
+
+    what = counted(head["count"], "member" if kind == "audience" else "value")
+    click.echo(f"{head['key']}: {what} at {head['at'] or 'no instant yet'}")
+    for line in holder_lines(entries):
+        click.echo(line)
+    if head["count"] > limit:
+        click.echo(f"and {head['count'] - limit} more; --limit shows them")
+
+
+def print_holders_json(head: dict[str, Any], kind: ComputationKind, entries: Iterator[dict[str, Any]]) -> None:
     """One JSON object, its last field a list that is never whole in memory."""
     import msgspec
 
-    click.echo(json.dumps(head)[:-1] + f', "{name}": [', nl=False)
+    click.echo(json.dumps(head)[:-1] + f', "{"members" if kind == "audience" else "values"}": [', nl=False)
     for place, entry in enumerate(entries):
         click.echo(("," if place else "") + msgspec.json.encode(entry).decode(), nl=False)
     click.echo("]}")

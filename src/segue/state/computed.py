@@ -21,7 +21,7 @@ from segue.state.computed_rows import (
     ToldRow,
 )
 from segue.state.database import open_reader, sqlite_errors, transaction
-from segue.state.profiles import MIGRATIONS
+from segue.state.profiles import MIGRATIONS, ProfileReader
 
 _decode_state = msgspec.msgpack.Decoder(ComputeState).decode
 _decode_computation = msgspec.msgpack.Decoder(ComputationState).decode
@@ -37,6 +37,13 @@ class ComputedReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = open_reader(path, len(MIGRATIONS))
+
+    @classmethod
+    def beside(cls, profiles: ProfileReader) -> ComputedReader:
+        """Reads by the connection of `profiles`: within its snapshots, of the same commit. Closed with it."""
+        found = cls.__new__(cls)
+        found._path, found._connection = profiles._path, profiles._connection
+        return found
 
     def close(self) -> None:
         """Close the file."""

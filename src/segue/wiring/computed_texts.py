@@ -39,11 +39,15 @@ def status_lines(found: list[dict[str, Any]], holders: str) -> list[str]:
 def holder_lines(holders: Iterable[dict[str, Any]]) -> Iterator[str]:
     """A line for each member or value."""
     for each in holders:
-        value = ""
-        if "value" in each:
-            text = plain(msgspec.json.encode(each["value"]).decode())
-            value = f"  {text if len(text) <= VALUE_SHOWN else text[: VALUE_SHOWN - 3] + '...'}"
-        yield f"{each['profile']}  since {each['since']}{value}  {ids_text(each)}".rstrip()
+        since = f"  since {each['since']}" if each["since"] else ""
+        value = f"  {value_text(each['value'])}" if "value" in each else ""
+        yield f"{each['profile']}{since}{value}  {ids_text(each)}".rstrip()
+
+
+def value_text(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    text = plain(msgspec.json.encode(value).decode())
+    return text if len(text) <= VALUE_SHOWN else f"{text[: VALUE_SHOWN - 3]}..."
 
 
 def _status(each: dict[str, Any], holders: str) -> list[str]:

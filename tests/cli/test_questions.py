@@ -1,0 +1,178 @@
+"""What is asked of a space's whole history: previews, and members of other instants; the server runs, or has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from segue.core.clock import from_iso, iso
+
+from ..instance.conftest import Make
+from ..instance.events import identify, track
+from ..instance.running import Instance
+from ..instance.waiting import until
+from ..instance.workspace import vendor_entry, workspace_text
+from .calling import Said, segue, succeeded
+
+DAY_MS = 86_400_000
+RECENT = "event('Order').within(30 days).count() >= 1"
+SPACE = {
+    "slug": "prod",
+    "sources": ["website"],
+    "computed_traits": [{"name": "Revenue", "definition": "event('Order').sum(property('revenue'))"}],
+    "audiences": [
+        {"name": "Recent", "definition": RECENT, "destinations": ["planhat"]},
+        {"name": "Old", "definition": "NOT (audience('recent'))"},
+        {"name": "Off", "definition": "event('Order').count() >= 2", "enabled": False},
+    ],
+}
+
+
+class Shop:
+    """Three who have an email; Jane ordered 10 days ago, Joe 10 and 29 days ago, Jim never."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.now_ms = time.time_ns() // 1_000_000
+
+    def call(self, *words: object) -> Said:
+        return succeeded(*words, "--data", self.instance.data)
+
+    def refused(self, *words: object) -> Said:
+        return segue(*words, "--data", self.instance.data)
+
+    def json(self, *words: object) -> Any:
+        return self.call(*words, "--json").json
+
+    def ago(self, days: float) -> str:
+        return iso(self.now_ms - int(days * DAY_MS))
+
+    @property
+    def is_computed(self) -> bool:
+        found = self.json("audiences", "status")
+        states = {each["key"]: each["state"] for each in found}
+        (told,) = next(each for each in found if each["key"] == "recent")["connections"]
+        return states == {"recent": "live", "old": "live", "off": "frozen"} and told["state"] == "up_to_date"
+
+
+@pytest.fixture(scope="module")
+def running(make_shared: Make) -> Shop:
+    instance = make_shared()
+    file = yaml.safe_load(workspace_text([vendor_entry(instance, "planhat", "website", "planhat")]))
+    instance.file.write_text(yaml.safe_dump({**file, "spaces": [SPACE]}))
+    shop = Shop(instance)
+    instance.start()
+    instance.send(*(identify(name, email=f"{name}@x.com") for name in ("jane", "joe", "jim")), key="website-key")
+    instance.send(
+        *(
+            {
+                **track(name, event="Order", properties={"revenue": revenue}),
+                "messageId": id_,
+                "timestamp": shop.ago(days),
+            }
+            for name, id_, revenue, days in (("jane", "m1", 10, 10), ("joe", "m2", 20.5, 10), ("joe", "m3", 1, 29))
+        ),
+        key="website-key",
+    )
+    until(lambda: shop.is_computed, "everything is computed and told")
+    until(lambda: shop.json("audiences", "members", "recent")["count"] == 2, "two are in")
+    instance.settled()
+    return shop
+
+
+@pytest.fixture(scope="module", params=["running", "ended"])
+def shop(request: pytest.FixtureRequest, running: Shop) -> Iterator[Shop]:
+    """The server runs, then it has ended: the answers are the same."""
+    if request.param == "ended":
+        assert running.instance.terminate() == 0
+    return running
+
+
+def names(entries: list[dict[str, Any]]) -> list[str]:
+    return [each["external_ids"][0]["id"] for each in entries]
+
+
+def test_a_preview_counts_and_shows_who_would_be_in(shop):
+    found = shop.json("audiences", "preview", "event('Order').count() >= 1 AND trait('email').ends_with('x.com')")
+    assert abs(from_iso(found.pop("at")) - time.time() * 1000) < 60_000
+    assert found.pop("position") >= 6
+    assert sorted(names(found.pop("samples"))) == ["jane", "joe"]
+    assert found == {
+        "key": None,
+        "definition": "event('Order').count() >= 1 AND trait('email').ends_with('x.com')",
+        "count": 2,
+        "identifiers": [{"type": "email", "profiles": 2}, {"type": "user_id", "profiles": 2}],
+        "cautions": [],
+    }
+    text = shop.call("audiences", "preview", "--definition", "event('Order').count() >= 1").out
+    assert "2 members at " in text
+    assert ["user_id", "2", "100.0%"] in [line.split() for line in text.splitlines()]
+
+
+def test_a_saved_audience_is_previewed_by_its_key_with_what_it_refers_to(shop):
+    assert names(shop.json("audiences", "preview", "old")["samples"]) == ["jim"]
+    assert shop.json("audiences", "preview", "old", "--at", "+19d")["count"] == 1
+    assert sorted(names(shop.json("audiences", "preview", "old", "--at", "+21d")["samples"])) == ["jane", "jim", "joe"]
+
+
+def test_an_audience_that_is_switched_off_is_previewed_as_if_it_were_on(shop):
+    assert names(shop.json("audiences", "preview", "off")["samples"]) == ["joe"]
+
+
+def test_another_definition_is_previewed_in_place_of_the_saved_one(shop):
+    found = shop.json("audiences", "preview", "recent", "--definition", "event('Order').within(11 days).count() = 0")
+    assert (found["key"], names(found["samples"])) == ("recent", ["jim"])
+    said = shop.refused("audiences", "preview", "recent", "--definition", "audience('old')")
+    assert said.code == 1
+    assert "refer to each other in a circle" in said.err
+
+
+def test_a_preview_of_a_trait_shows_its_values(shop):
+    found = shop.json("traits", "preview", "event('Order').max(property('revenue'))")
+    assert {each["external_ids"][0]["id"]: each["value"] for each in found["samples"]} == {"jane": 10, "joe": 20.5}
+    assert "20.5  user_id:joe" in shop.call("traits", "preview", "event('Order').max(property('revenue'))").out
+
+
+def test_a_mistake_is_shown_at_its_place(shop):
+    said = shop.refused("audiences", "preview", "event('Order').count() >=\n  oops(1)")
+    lines = said.err.splitlines()
+    assert (said.code, said.out) == (1, "")
+    assert lines[0].startswith("Error: line 2, column 3: ")
+    assert lines[1:] == ["    oops(1)", "    ^"]
+    found = shop.refused("audiences", "preview", "audience('recnt')", "--json")
+    (mistake,) = found.json["mistakes"]
+    assert (found.code, mistake["line"], mistake["column"]) == (1, 1, 1)
+    assert mistake["message"].endswith("did you mean 'recent'?")
+    assert shop.refused("audiences", "preview").line.startswith("KEY: name one: the KEY of an audience")
+    assert "there is no audience with the key 'recnt'" in shop.refused("audiences", "preview", "recnt").err
+
+
+def test_what_is_often_not_meant_is_pointed_out(shop):
+    (caution,) = shop.json("audiences", "preview", "trait('plan').omits('x')")["cautions"]
+    assert caution.startswith("line 1, column 1: ")
+
+
+def test_members_of_any_instant_are_those_by_the_events_known_now(shop):
+    at = shop.ago(20)
+    found = shop.json("audiences", "members", "recent", "--at", at)
+    assert found.keys() == {"key", "at", "count", "members"}
+    assert (found["key"], found["at"], found["count"], names(found["members"])) == ("recent", at, 1, ["joe"])
+    assert found["members"][0].keys() == {"profile", "external_ids", "since"}
+    assert found["members"][0]["since"] is None
+    assert shop.json("audiences", "members", "recent", "--at", "+21d")["members"] == []
+    assert shop.json("audiences", "members", "recent", "--at", "+19d")["count"] == 2
+    text = shop.call("audiences", "members", "recent", "--at", at, "--limit", 1).out.splitlines()
+    assert text[0] == f"recent: 1 member at {at}"
+    assert text[1].endswith("  user_id:joe, email:joe@x.com") and "since" not in text[1]
+
+
+def test_values_of_any_instant_are_those_by_the_events_known_now(shop):
+    found = shop.json("traits", "values", "revenue", "--at", shop.ago(20))
+    assert [(each["value"], each["since"]) for each in found["values"]] == [(1, None)]
+    assert shop.refused("traits", "values", "revenue", "--at", "soon").line.startswith(
+        "--at: 'soon' is neither an instant"
+    )
