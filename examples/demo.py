@@ -2,6 +2,8 @@
 
 Starts Segue on free ports in a temporary folder, sends real traffic through the unmodified Segment SDK for Python,
 waits until every number has settled, prints what each vendor's sandbox now holds, and fails if anything is missing.
+Then it defines two audiences and a computed trait, shows them arriving as properties of users, moves the clock by a
+month, and shows the audiences turning false.
 
 Rule: everything that is checked is read back from the sandboxes, as a vendor would see it.
 """
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +27,34 @@ from typing import Any
 import requests
 from segment.analytics import Client
 
+from segue.wiring.demo import demo_workspace
+
 READY_WITHIN_S = 30.0
 SETTLED_WITHIN_S = 60.0
 PEOPLE = 20
 WRITE_KEY = "demo-write-key"
+VENDORS = ("plotline", "pointillist", "planhat", "user-com", "astrolabe")
+A_MONTH = "offset:+31d"
+RECENT, BIG, REVENUE = "order_completed_last_30days", "big_spenders", "lifetime_revenue"
+COMPUTED = f"""
+spaces:
+  - slug: demo
+    sources: [website]
+    computed_traits:
+      - name: Lifetime Revenue
+        definition: "event('Order Completed').sum(property('revenue'))"
+        destinations: [{", ".join(VENDORS)}]
+    audiences:
+      - name: Order completed last 30days
+        definition: "event('Order Completed').within(30 days).count() >= 1"
+        destinations: [{", ".join(VENDORS)}]
+      - name: Big Spenders
+        definition: "event('Order Completed').within(30 days).sum(property('revenue')) >= 100"
+        destinations: [{", ".join(VENDORS)}]
+"""
+
+Properties = dict[str, dict[str, Any]]
+"""What a vendor has of each user who came with a userId."""
 
 
 class DemoError(Exception):
@@ -35,12 +62,16 @@ class DemoError(Exception):
 
 
 @contextmanager
-def running_segue(folder: Path) -> Iterator[dict[str, str]]:
-    """A running instance with the demo workspace; gives its addresses."""
-    command = [sys.executable, "-m", "segue.cli", "up", "--demo", "--data", str(folder)]
-    with (folder.parent / "segue.log").open("w") as lines:
+def running_segue(folder: Path, *more: str, sandbox_port: str = "0", clock: str = "") -> Iterator[dict[str, str]]:
+    """A running instance with the demo workspace; gives its addresses. `clock` is what `SEGUE_CLOCK` is to be."""
+    command = [sys.executable, "-m", "segue.cli", "up", "--demo", "--data", str(folder), *more]
+    with (folder.parent / "segue.log").open("a") as lines:
         server = subprocess.Popen(
-            [*command, "--port", "0", "--sandbox-port", "0"], stdout=subprocess.PIPE, stderr=lines, text=True
+            [*command, "--port", "0", "--sandbox-port", sandbox_port],
+            stdout=subprocess.PIPE,
+            stderr=lines,
+            text=True,
+            env={**os.environ, "SEGUE_CLOCK": clock},
         )
         try:
             yield wait_until_ready(server, folder)
@@ -149,6 +180,112 @@ def sample(row: dict[str, Any]) -> str:
     return json.dumps(telling, ensure_ascii=False)[:120]
 
 
+def apply_computed(folder: Path, file: Path, address: dict[str, str]) -> None:
+    """`segue apply` of the demo workspace with a space, two audiences and a computed trait, written to `file`."""
+    file.write_text(demo_workspace(address["sandbox_url"]) + COMPUTED)
+    done = subprocess.run(
+        [sys.executable, "-m", "segue.cli", "apply", str(file), "--data", str(folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise DemoError(f"the workspace cannot be applied: {done.stderr}")
+
+
+def properties_at(vendor: str, address: dict[str, str]) -> Properties:
+    """What a vendor has of each user. Pointillist keeps events: there it is the newest of each label and number."""
+    state = requests.get(f"{address['sandbox_url']}/{vendor}/_sandbox/state", timeout=10).json()
+    if vendor == "pointillist":
+        newest: Properties = {}
+        for row in state["events"]:
+            if row["eventType"] == "identify":
+                newest.setdefault(row["actor"], {}).update(row["labels"] | row["numbers"])
+        return newest
+    if vendor == "user-com":
+        return {row["custom_id"]: row for row in state["users"] if row["custom_id"]}
+    table, name, where = {
+        "plotline": ("users", "distinct_id", "attributes"),
+        "planhat": ("contacts", "externalId", "custom"),
+        "astrolabe": ("users", "external_id", "properties"),
+    }[vendor]
+    return {row[name]: row[where] for row in state[table] if row[name]}
+
+
+def as_expected(inside: bool) -> dict[str, dict[str, str]]:
+    """Who is to have which of the properties, as text, which is what some vendors keep of a value."""
+    value = str(inside).lower()
+    return {
+        RECENT: {f"user-{number}": value for number in range(PEOPLE)},
+        BIG: {f"user-{number}": value for number in range(PEOPLE) if 10.5 * number >= 100},
+        REVENUE: {f"user-{number}": f"{10.5 * number:g}" for number in range(PEOPLE)},
+    }
+
+
+def as_found(properties: Properties) -> dict[str, dict[str, str]]:
+    """The same, as a vendor has it."""
+    return {
+        key: {user: plain(having[key]) for user, having in properties.items() if key in having}
+        for key in (RECENT, BIG, REVENUE)
+    }
+
+
+def plain(value: Any) -> str:
+    """A property's value as text, the same for all vendors."""
+    if isinstance(value, bool | str) and str(value).lower() in ("true", "false"):
+        return str(value).lower()
+    return f"{float(value):g}"
+
+
+def counts(values: dict[str, str]) -> str:
+    """How many users have each value: `true: 20 users`."""
+    return ", ".join(f"{value}: {count} users" for value, count in Counter(values.values()).items()) or "-"
+
+
+def show_computed(address: dict[str, str], *, inside: bool) -> list[str]:
+    """Wait until each vendor has what it is to have of the audiences and the trait, print it; gives what is missing."""
+    wanted = as_expected(inside)
+    missing = []
+    give_up_at = time.monotonic() + SETTLED_WITHIN_S
+    print(f"{'':<15}{RECENT:<30}{BIG:<18}{REVENUE}")
+    for vendor in VENDORS:
+        while (found := as_found(properties_at(vendor, address))) != wanted and time.monotonic() < give_up_at:
+            time.sleep(0.1)
+        last = f"user-{PEOPLE - 1}"
+        cells = [counts(found[key]) for key in (RECENT, BIG)]
+        print(f"  {vendor:<13}{cells[0]:<30}{cells[1]:<18}{found[REVENUE].get(last, '-')} of {last}")
+        missing += [f"{key} at {vendor}" for key in wanted if found[key] != wanted[key]]
+    return missing
+
+
+def check_events(folder: Path, address: dict[str, str]) -> list[str]:
+    """Send the traffic and print what arrives; gives what is missing."""
+    print(f"Segue runs at {address['url']}; its sandboxes at {address['sandbox_url']}")
+    sent = send_traffic(address["url"])
+    status = settled_status(folder)
+    accepted = status["sources"][0]["accepted"]
+    print(f"{len(sent)} events sent by the Segment SDK, {accepted} accepted")
+    missing = [] if accepted == len(sent) else [f"{len(sent) - accepted} events were not accepted"]
+    for vendor, wanted in expected().items():
+        state = requests.get(f"{address['sandbox_url']}/{vendor}/_sandbox/state", timeout=10).json()
+        missing += show(vendor, state, wanted)
+    return missing
+
+
+def check_all(folder: Path) -> list[str]:
+    """The whole demo; gives what is missing."""
+    file = folder.parent / "workspace.yaml"
+    with running_segue(folder) as address:
+        missing = check_events(folder, address)
+        print("\nTwo audiences and a computed trait, sent to each vendor as properties of users:")
+        apply_computed(folder, file, address)
+        missing += show_computed(address, inside=True)
+    print(f"\n31 days later (SEGUE_CLOCK={A_MONTH}) nobody has ordered again:")
+    sandbox_port = address["sandbox_url"].rpartition(":")[2]  # the destinations know its address
+    with running_segue(folder, "--workspace", str(file), sandbox_port=sandbox_port, clock=A_MONTH) as address:
+        missing += show_computed(address, inside=False)
+        settled_status(folder)
+    return missing
+
+
 def main() -> int:
     """Run the demo; gives the exit code."""
     os.umask(0o077)
@@ -156,16 +293,7 @@ def main() -> int:
         folder = Path(temporary) / "instance"
         folder.mkdir()
         try:
-            with running_segue(folder) as address:
-                print(f"Segue runs at {address['url']}; its sandboxes at {address['sandbox_url']}")
-                sent = send_traffic(address["url"])
-                status = settled_status(folder)
-                accepted = status["sources"][0]["accepted"]
-                print(f"{len(sent)} events sent by the Segment SDK, {accepted} accepted")
-                missing = [] if accepted == len(sent) else [f"{len(sent) - accepted} events were not accepted"]
-                for vendor, wanted in expected().items():
-                    state = requests.get(f"{address['sandbox_url']}/{vendor}/_sandbox/state", timeout=10).json()
-                    missing += show(vendor, state, wanted)
+            missing = check_all(folder)
         except DemoError as failed:
             print(f"\nThe demo failed: {failed}", file=sys.stderr)
             return 1
