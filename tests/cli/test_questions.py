@@ -176,3 +176,61 @@ def test_values_of_any_instant_are_those_by_the_events_known_now(shop):
     assert shop.refused("traits", "values", "revenue", "--at", "soon").line.startswith(
         "--at: 'soon' is neither an instant"
     )
+
+
+def test_why_somebody_is_in_is_shown_down_to_the_events_that_count(shop):
+    found = shop.json("audiences", "explain", "recent", "--profile", "user_id:jane")
+    assert (found["value"], found["agreement"], found["why"], found["state"]) == (True, "agrees", None, "live")
+    assert found["held"].keys() == {"value", "since", "version"}
+    assert found["changes_at"] == iso(shop.now_ms - 10 * DAY_MS + 30 * DAY_MS)
+    assert found["trace"] == {
+        "text": RECENT,
+        "truth": True,
+        "parts": [
+            {
+                "text": "event('Order').within(30 days).count()",
+                "values": [1],
+                "events": 1,
+                "message_ids": ["m1"],
+            }
+        ],
+    }
+    (told,) = found["connections"]
+    assert (told["destination"], told["identities"]) == ("planhat", 1)
+    (said,) = told["told"]
+    assert said["external_ids"] == [{"type": "user_id", "id": "jane"}, {"type": "email", "id": "jane@x.com"}]
+    assert (said["value"], said["outcome"], said["attempts"][0]["response"]["status"]) == (True, "delivered", 200)
+    assert said["message_id"].startswith("personas_")
+    assert shop.json("explain", said["message_id"])["source"] == "space:prod"
+    lines = shop.call("audiences", "explain", "recent", "--profile", "email:jane@x.com").out.splitlines()
+    assert lines[1].startswith("recent: in at ")
+    assert "  event('Order').within(30 days).count() is 1  (1 event: m1)" in lines
+    assert f"changes by itself at {found['changes_at']}" in lines
+    assert f"    {said['message_id']}  delivered" in lines
+
+
+def test_the_instant_of_a_change_is_that_of_the_value_and_not_of_a_part(shop):
+    found = shop.json("audiences", "explain", "recent", "--profile", "user_id:joe")
+    assert found["trace"]["parts"][0]["message_ids"] == ["m2", "m3"]
+    assert found["changes_at"] == iso(shop.now_ms + 20 * DAY_MS)
+    old = shop.json("audiences", "explain", "old", "--profile", "user_id:joe")
+    assert (old["value"], old["changes_at"], old["held"]) == (False, found["changes_at"], None)
+    jim = shop.json("audiences", "explain", "recent", "--profile", "user_id:jim")
+    assert (jim["value"], jim["changes_at"], jim["connections"][0]["told"]) == (False, None, [])
+    assert "stays so for ever" in shop.call("audiences", "explain", "recent", "--profile", "user_id:jim").out
+
+
+def test_a_trait_is_explained_with_its_value(shop):
+    found = shop.json("traits", "explain", "revenue", "--profile", "user_id:joe")
+    assert (found["value"], found["held"]["value"], found["agreement"]) == (21.5, 21.5, "agrees")
+    assert found["trace"]["message_ids"] == ["m2", "m3"]
+    jim = shop.json("traits", "explain", "revenue", "--profile", "user_id:jim")
+    assert (jim["value"], jim["present"], jim["held"]) == (None, False, None)
+    assert "revenue: has no value at " in shop.call("traits", "explain", "revenue", "--profile", "user_id:jim").out
+
+
+def test_one_that_is_switched_off_is_explained_as_it_was(shop):
+    found = shop.json("audiences", "explain", "off", "--profile", "user_id:joe")
+    assert (found["agreement"], found["why"]) == ("frozen", "it is switched off, and stays as it was")
+    said = shop.refused("audiences", "explain", "off", "--profile", "user_id:nobody")
+    assert "no profile has the user_id 'nobody'" in said.err

@@ -91,3 +91,52 @@ PREVIEW: dict[str, str] = {
     "line": "Of a mistake: its line in the text, from 1; 0 where it has no place.",
     "column": "Of a mistake: its column, in characters, from 1; 0 where it has no place.",
 }
+
+STANDING_HEAD = """## segue audiences explain --json {#audiences-explain}
+
+Why one profile is in, or is not; `segue traits explain` is the same of computed traits. The definition is worked out
+anew from the profile's events, as of the space's last commit.
+
+"""
+
+STANDING: dict[str, str] = {
+    "key": "The key.",
+    "profile": "The persistent id.",
+    "external_ids": "Every id, with `type` and `id`; of what was told those of the message.",
+    "type": "Of an id: such as `user_id`.",
+    "id": "Of an id: the value.",
+    "at": "The instant that all of this is of: how far the space has computed. Of what was told: the instant of the change.",
+    "state": "As in [`status`](#audiences-status).",
+    "generation": "Which generation is shown: that of which profiles have values; `null` before the first.",
+    "definition": "Its definition in the normal form.",
+    "value": "What the events say: of an audience whether the profile is in. In `held` and `told`: what is held, what was told.",
+    "present": "Whether there is a value, be it `null`; an audience always has one.",
+    "held": "What is held: `value`, `since`, `version`; `null` where the profile never had anything of it.",
+    "since": "When it came to have this value.",
+    "version": "How often what is held has changed.",
+    "agreement": '`"agrees"` where what is held is what the events say. Else `"waiting"`, `"building"` or `"frozen"`; `"unknown"` where the profile has more events than are read; `"differs"`, which is an error.',
+    "why": "A sentence where it is not `agrees`; else `null`.",
+    "changes_at": "The instant at which the value becomes another with no further event; `null`: never, or not before `steady_until`.",
+    "steady_until": "Only where very many events stop counting one by one: until then the value stays.",
+    "overdue": "Only where `changes_at` is past: the server has ended, or is behind.",
+    "can_be_member": "Only of an audience: whether the profile has an id that a member needs.",
+    "trace": "The definition, part by part.",
+    "text": "Of a part: its text.",
+    "truth": "Of a part that is a condition: whether it is true.",
+    "values": "Of a part that is a value: what was read; at most 20 under `$`.",
+    "values_in_all": "Only where there are more: how many.",
+    "events": "Of a part that is a value: how many events count; of a custom trait the one that set it.",
+    "message_ids": "Of these the newest, at most 20.",
+    "skipped": "Only where some were: values that are no numbers, or too large.",
+    "parts": "What the part is made of.",
+    "connections": "One entry for each destination that is told.",
+    "destination": "The slug of the destination.",
+    "identify": "Whether it sends identify calls.",
+    "track": "Whether it sends track calls.",
+    "sync": "How often, as the workspace file says it.",
+    "identities": "How many identities of the profile were told of it.",
+    "told": "What each was told last, at most 100, with what became of the message as of [`segue explain`](#explain).",
+    "message_id": "The last message to it; `null` where nothing had to be sent.",
+    "outcome": 'As of [`segue explain`](#explain); `"in_outbox"` before it is in the log, `"expired"` where the log does not hold it any more, `"nothing_sent"`.',
+    "attempts": "As of [`segue explain`](#explain).",
+}

@@ -1,4 +1,4 @@
-"""Commands that ask a space's whole history: `preview`, and `--at` of `audiences members` and `traits values`.
+"""Commands that ask a space's history: `preview` and `explain`, and `--at` of `audiences members` and `traits values`.
 
 Rule: they only read, from a running instance as from one that is stopped; an answer says of which instant it is.
 """
@@ -20,6 +20,7 @@ from segue.cli.computations import (
 )
 from segue.cli.group import data_option, instance_of, settings_of
 from segue.cli.profiles import space_option
+from segue.core.errors import Invalid
 
 if TYPE_CHECKING:
     from segue.compute import Mistaken
@@ -92,6 +93,40 @@ def preview_trait(
     _preview("computed_trait", key_or_definition, definition, at, space, as_json, data)
 
 
+@audiences.command("explain")
+@click.argument("key")
+@click.option(
+    "--profile", required=True, metavar="ID", help="Whose: an id with its type, as in user_id:u1, or a persistent id."
+)
+@space_option
+@json_option
+@data_option
+def explain_audience(key: str, profile: str, space: str | None, as_json: bool, data: str | None) -> None:
+    """Show why a profile is in the audience KEY, or is not.
+
+    The definition with the value of each part and the events that count, worked out anew; what is held, and since when;
+    when it will change by itself; and what each destination was told and answered.
+    """
+    _explain("audience", key, profile, space, as_json, data)
+
+
+@traits.command("explain")
+@click.argument("key")
+@click.option(
+    "--profile", required=True, metavar="ID", help="Whose: an id with its type, as in user_id:u1, or a persistent id."
+)
+@space_option
+@json_option
+@data_option
+def explain_trait(key: str, profile: str, space: str | None, as_json: bool, data: str | None) -> None:
+    """Show why the computed trait KEY of a profile is what it is.
+
+    The definition with the value of each part and the events that count, worked out anew; what is held, and since when;
+    when it will change by itself; and what each destination was told and answered.
+    """
+    _explain("computed_trait", key, profile, space, as_json, data)
+
+
 def _preview(
     kind: ComputationKind,
     name: str | None,
@@ -144,6 +179,46 @@ def holders_at(
             print_holders_json(head, kind, shown(values, kind, of.profiles, limit))
         else:
             print_holders(head, kind, shown(values, kind, of.profiles, limit or SHOWN), limit or SHOWN)
+
+
+def _explain(kind: ComputationKind, key: str, name: str, space: str | None, as_json: bool, data: str | None) -> None:
+    from contextlib import closing
+
+    import msgspec
+
+    from segue.control.computations import find_computation
+    from segue.control.profiles import named_profile
+    from segue.control.sayings import sayings
+    from segue.control.standing import Files, standing
+    from segue.lake.manifest import ManifestReaders
+    from segue.wiring.asking import asking
+    from segue.wiring.clock import clock_of
+    from segue.wiring.question_texts import standing_lines
+    from segue.wiring.views import open_views, secrets_of
+
+    settings = settings_of(data)
+    instance = instance_of(settings)
+    with asking(instance, settings, space) as of, closing(ManifestReaders(instance.lake)) as lakes:
+        row = find_computation(of.control, of.space.slug, kind, key)
+        with of.profiles.snapshot():
+            profile = named_profile(of.profiles, name, of.space.identity)
+            if profile.collection != "users":
+                raise Invalid("audiences and computed traits are of users; this is an account", field="--profile")
+            files = Files(of.profiles, of.computed, lakes.get(of.space.id), of.log)
+            found = standing(row, of.control.computations_of(of.space.id), profile, files, of.now_ms)
+            told = of.computed.told_of(profile.number)
+            waiting = {each.message_id for each in told if of.outbox.has(each.message_id)}
+        with open_views(instance, clock_of(instance)) as views:
+            secrets = secrets_of(instance, settings)
+            found["connections"] = sayings(
+                row,
+                told,
+                own_source=of.space.own_source,
+                destinations={each.id: each for each in of.control.destinations},
+                waits=waiting.__contains__,
+                answered=lambda message_id: views.explain(message_id, secrets),
+            )
+    click.echo(msgspec.json.encode(found) if as_json else "\n".join(standing_lines(found, kind)))
 
 
 def _space(of: Asking) -> Space:

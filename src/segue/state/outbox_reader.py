@@ -11,7 +11,7 @@ from pathlib import Path
 from segue.state.database import open_reader, sqlite_errors
 from segue.state.outbox import OutboxRow
 from segue.state.profile_readers import SpaceReaders
-from segue.state.profiles import MIGRATIONS
+from segue.state.profiles import MIGRATIONS, ProfileReader
 
 SELECT = """SELECT seq, message_id, type, user_key, destinations, timestamp, body FROM outbox
   WHERE seq > ? ORDER BY seq LIMIT ?"""
@@ -23,6 +23,13 @@ class OutboxReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = open_reader(path, len(MIGRATIONS))
+
+    @classmethod
+    def beside(cls, profiles: ProfileReader) -> OutboxReader:
+        """Reads by the connection of `profiles`: within its snapshots, of the same commit. Closed with it."""
+        found = cls.__new__(cls)
+        found._path, found._connection = profiles._path, profiles._connection
+        return found
 
     def close(self) -> None:
         """Close the file."""
@@ -49,6 +56,12 @@ class OutboxReader:
             query = "SELECT seq, message_id FROM outbox WHERE seq > ? ORDER BY seq LIMIT 1"
             row: tuple[int, str] | None = self._connection.execute(query, (after,)).fetchone()
         return row
+
+    def has(self, message_id: str) -> bool:
+        """Whether a message is in it."""
+        with sqlite_errors(self._path):
+            query = "SELECT 1 FROM outbox WHERE message_id = ?"
+            return self._connection.execute(query, (message_id,)).fetchone() is not None
 
     def last(self) -> int:
         """The `seq` of the last row; 0 where there is none."""

@@ -16,6 +16,7 @@ from segue.lake.history import SpaceFiles
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.state.computed import ComputedReader
 from segue.state.control import Control, ControlStore
+from segue.state.outbox_reader import OutboxReader
 from segue.state.profiles import ProfileReader
 from segue.wiring.clock import clock_of
 
@@ -33,6 +34,7 @@ class Asking(NamedTuple):
     space: SpaceRow
     profiles: ProfileReader
     computed: ComputedReader
+    outbox: OutboxReader
     log: SQLiteLogReader
     now_ms: int
     retention_ms: int | None
@@ -63,6 +65,7 @@ def asking(instance: Instance, settings: Settings, slug: str | None) -> Iterator
             space=space,
             profiles=profiles,
             computed=ComputedReader.beside(profiles),
+            outbox=OutboxReader.beside(profiles),
             log=stack.enter_context(closing(SQLiteLogReader(instance.log))),
             now_ms=clock.now_ms(),
             retention_ms=keep,

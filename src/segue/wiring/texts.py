@@ -218,7 +218,7 @@ def _delivery_lines(delivery: dict[str, Any], message_id: str, paste: Paste) -> 
     elif delivery.get("reason"):
         yield f"  {meaning(delivery['reason'])}"
     for attempt in delivery["attempts"]:
-        yield f"  {attempt['at']}  {attempt['duration_ms']} ms  {_answer(attempt)}"
+        yield f"  {attempt['at']}  {attempt['duration_ms']} ms  {attempt_answer(attempt)}"
         yield from _request(attempt.get("request"))
         if "batch_size" in attempt:
             yield f"    alone here; it may have gone with others, {attempt['batch_size']} in a request at most"
@@ -239,7 +239,8 @@ def _delivery_lines(delivery: dict[str, Any], message_id: str, paste: Paste) -> 
         yield f"  send it now with: {paste('replay', slug, '--message-id', message_id)}"
 
 
-def _answer(attempt: dict[str, Any]) -> str:
+def attempt_answer(attempt: dict[str, Any]) -> str:
+    """What the destination said to an attempt, or why it said nothing."""
     response = attempt.get("response")
     if not response:
         return str(attempt.get("error", ""))
