@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,6 +20,7 @@ from segue.core.clock import from_iso
 from .conftest import Make
 from .events import identify, track
 from .running import SLUGS, Instance
+from .told import Told, all_told, is_quiet
 from .waiting import until
 from .workspace import vendor_entries, workspace_text
 
@@ -30,11 +30,7 @@ KEY = "order_completed_last_30days"
 """EN-4's own example: what `Order completed last 30days` is called."""
 TRACKED = "tracked_buyers"
 REVENUE = "lifetime_revenue"
-KEYS = (KEY, TRACKED, REVENUE)
 RECENT = "event('Order Completed').within(30 days).count() >= 1"
-
-Told = tuple[str, str, str, Any]
-"""The user, the call (an event by its name), the key, the value as the vendor was sent it."""
 
 
 class Act(NamedTuple):
@@ -68,39 +64,6 @@ def text(instance: Instance, *, computed: bool) -> str:
 
 def order(user: str, revenue: float) -> dict[str, Any]:
     return track(user, properties={"revenue": revenue})
-
-
-def told_of(call: dict[str, Any]) -> Iterator[Told]:
-    """What one call of a vendor's sandbox says of what was computed: nothing where it is somebody's own event."""
-    body = call["body"]
-    if not call["headers"].get("x-message-id", body.get("messageId", "")).startswith("personas_"):
-        return
-    assert call["answer"]["status"] < 300, call
-    if "eventSource" in body:  # Pointillist's own form
-        user, name, values = body["actors"]["Customer"]["userId"], body["eventType"], body["labels"] | body["numbers"]
-    else:
-        user, name = body["userId"], body.get("event", body["type"])
-        values = body["traits"] if name == "identify" else body["properties"]
-    for key in KEYS:
-        if key in values:
-            yield user, name, key, values[key]
-
-
-def all_told(instance: Instance, slug: str) -> list[Told]:
-    """All that a vendor was ever told, in order of arrival."""
-    return [told for call in instance.vendor(slug).requests() for told in told_of(call)]
-
-
-def is_quiet(instance: Instance) -> bool:
-    """Nothing is on its way: no event, no message, no first sync."""
-    status = instance.status()
-    if any(entry["lag"] for entry in status["stages"] if entry["name"] != "lake"):
-        return False
-    for words in ("audiences", "traits"):
-        for each in json.loads(instance.cli(words, "status", "--json")):
-            if any(line["state"] != "up_to_date" for line in each["connections"]):
-                return False
-    return not any(entry["lag"] or entry["retrying"] for entry in instance.status()["destinations"])
 
 
 @pytest.fixture(scope="module")
