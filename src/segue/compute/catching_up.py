@@ -101,7 +101,7 @@ class CatchingUp:
         gone = [number for number in self._connections if number not in kept]
         self._connections = {line.id: line.state for line in lines}
         computer.connect(lines, gone)
-        self._settled = False
+        self._settled = self._taken = False
 
     def committed(self) -> None:
         """What the computer gave before is durable."""
@@ -141,7 +141,7 @@ class CatchingUp:
         if complete:
             generations.complete(generations.building(), self._people.last_number())
             self._renew()
-            self._settled = False
+            self._settled = self._taken = False
         self._computer.touch()
 
     def work(self, now_ms: int, most: int, *, settled_ms: int | None = None) -> bool:
@@ -219,7 +219,9 @@ class CatchingUp:
         over = len(profiles) < most
         computer.generations.swept(numbers, None if over else profiles[-1])
         computer.touch()
-        self._settled = not over  # what the last of them have must be found by a first sync
+        if over:
+            # What the last of them have must be found by a first sync.
+            self._settled = self._taken = False
         return True
 
     def _sync(self, now_ms: int, most: int) -> bool:
@@ -255,20 +257,29 @@ class CatchingUp:
     def _tick(self, now_ms: int, most: int) -> bool:
         """Tell what changed since the last instant of each cadence, or while a connection waited."""
         busy = False
-        for line in self._computer.lines.values():
-            computation = self._computer.generations.states.get(line.computation)
-            if line.waits or computation is None or computation.phase != "live":
-                continue
+        lines = [line for line in self._computer.lines.values() if not line.waits and self._is_live(line)]
+        for line in lines:
             state = line.state
             if line.every_ms and state.ticking is None and now_ms // line.every_ms * line.every_ms > state.tick:
                 state.tick, state.ticking = now_ms // line.every_ms * line.every_ms, 0
-            if state.ticking is None:
+                self._computer.changed_lines.add(line.id)
+                # What changed before this instant may not be committed yet, and must be found.
+                self._settled = self._taken = False
+        if not self._settled:
+            self._computer.touch()
+            return False
+        for line in lines:
+            if line.state.ticking is None:
                 continue
             room = min(most, self._room(line))
             self.blocked |= room <= 0
             if room > 0:
                 busy |= self._tick_some(line, room)
         return busy
+
+    def _is_live(self, line: Line) -> bool:
+        computation = self._computer.generations.states.get(line.computation)
+        return computation is not None and computation.phase == "live"
 
     def _tick_some(self, line: Line, most: int) -> bool:
         state = line.state

@@ -69,11 +69,14 @@ class Generations:
                 yield self._compiled(number, state, state.live, evaluates=False, frozen=True)
 
     def building(self) -> list[tuple[int, ComputationState]]:
-        """Those whose history is being read that are to be read together: they began together and are equally far."""
+        """Those whose history is being read that are to be read together: they began together and are equally far.
+
+        The furthest first, so that one reading ends before another begins.
+        """
         building = [(number, state) for number, state in self.states.items() if state.phase == "building"]
         if not building:
             return []
-        first = min((state.after, state.position) for _, state in building)
+        first = max((state.after, state.position) for _, state in building)
         return [(number, state) for number, state in building if (state.after, state.position) == first]
 
     def built(self, building: Iterable[tuple[int, ComputationState]]) -> list[Compiled]:
