@@ -8,7 +8,15 @@ import pytest
 from msgspec.structs import replace
 
 from segue.core.clock import iso
-from segue.state.computed_rows import Built, ComputationState, ComputedDelta, ComputeState, ConnectionState, HoldingRow
+from segue.state.computed_rows import (
+    Built,
+    ComputationState,
+    ComputedDelta,
+    ComputedRow,
+    ComputeState,
+    ConnectionState,
+    HoldingRow,
+)
 from segue.state.outbox import OutboxRow
 from segue.wiring.instance import Instance
 from tests.resolve.events import START_MS
@@ -226,6 +234,40 @@ def test_before_a_server_has_run_everything_waits(shop):
     assert segue("audiences", "members", "recent_buyers", "--data", shop.data).line == (
         "--space: nothing is computed in 'prod' yet: no server has run"
     )
+
+
+def built(**fields: object) -> ComputationState:
+    live = Built(generation=1, definition="event('Order').within(30 days).count() = 0")
+    return ComputationState(**{"key": "recent_buyers", "kind": "audience", "live": live} | fields)
+
+
+@pytest.mark.parametrize(
+    ("state", "result"),
+    [
+        (None, "waiting"),
+        (built(live=None, next=built().live), "building"),
+        (built(stale=True), "building"),
+        (built(swept=1, last=3), "sweeping"),
+    ],
+)
+def test_what_cannot_be_compared_yet_is_not_called_equal(shop, state, result):
+    shop.computed(computations={} if state is None else {BUYERS: state})
+    said = segue("reconcile", "recent_buyers", "--json", "--data", shop.data)
+    (found,) = said.json["computations"]
+    assert (said.code, said.json["agree"], found["result"]) == (3, False, result)
+    assert ": not compared, " in segue("reconcile", "recent_buyers", "--data", shop.data).out
+    why = shop.call("audiences", "explain", "recent_buyers", "--profile", "user_id:jim", "--json")
+    assert why.json["agreement"] in ("frozen", "building", "waiting")
+
+
+def test_nothing_differs_while_changes_that_were_due_are_made(shop, monkeypatch):
+    monkeypatch.setattr("segue.cli.reconcile.PAUSE_S", 0)
+    shop.computed(computations={BUYERS: built()}, rows=[ComputedRow(1, AT, b"")])
+    said = segue("reconcile", "recent_buyers", "--json", "--data", shop.data)
+    (found,) = said.json["computations"]
+    assert (said.code, found["result"], found["differing"], found["at"]) == (3, "not_settled", 3, iso(AT))
+    text = segue("reconcile", "recent_buyers", "--data", shop.data).out
+    assert "not compared" in text
 
 
 def test_a_key_that_does_not_exist_is_told_with_what_may_be_meant(live):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 import yaml
 
 from segue.core.clock import from_iso, iso
+from segue.wiring.instance import Instance as Folder
 
 from ..instance.conftest import Make
 from ..instance.events import identify, track
@@ -234,3 +237,56 @@ def test_one_that_is_switched_off_is_explained_as_it_was(shop):
     assert (found["agreement"], found["why"]) == ("frozen", "it is switched off, and stays as it was")
     said = shop.refused("audiences", "explain", "off", "--profile", "user_id:nobody")
     assert "no profile has the user_id 'nobody'" in said.err
+
+
+def test_what_is_held_is_what_the_history_says(shop):
+    said = shop.call("reconcile", "--json")
+    found = said.json
+    computations = {each.pop("key"): each for each in found.pop("computations")}
+    assert found == {"space": "prod", "agree": True, "unread": 0, "due": 0}
+    assert {key: each["result"] for key, each in computations.items()} == {
+        "revenue": "agrees",
+        "recent": "agrees",
+        "old": "agrees",
+        "off": "frozen",
+    }
+    recent = computations["recent"]
+    assert (recent["history"], recent["held"], recent["differing"], recent["differences"]) == (2, 2, 0, [])
+    assert shop.call("reconcile", "recent").out.startswith("recent (audience): agrees, 2 members at ")
+    assert "off (audience): not compared, it is switched off" in shop.call("reconcile", "off").out
+    assert "no audience or computed trait with the key 'of'" in shop.refused("reconcile", "of").err
+
+
+@contextmanager
+def broken(shop: Shop) -> Iterator[None]:
+    """Somebody meddles with what is held of Jane, for the block."""
+    path = Folder(shop.instance.data).profiles(1)
+    query = """UPDATE holding SET value = ? WHERE value = ? AND profile =
+      (SELECT number FROM identifier WHERE type = 'user_id' AND id = 'jane')"""
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        connection.execute(query, ("false", "true"))
+        connection.execute(query, ("11", "10"))
+        try:
+            yield
+        finally:
+            connection.execute(query, ("true", "false"))
+            connection.execute(query, ("10", "11"))
+
+
+def test_what_differs_is_shown_from_both_sides(shop):
+    with broken(shop):
+        said = shop.refused("reconcile", "--json")
+        text = shop.refused("reconcile", "recent")
+        why = shop.json("audiences", "explain", "recent", "--profile", "user_id:jane")
+    computations = {each["key"]: each for each in said.json["computations"]}
+    assert (said.code, said.json["agree"], text.code) == (1, False, 1)
+    (difference,) = computations["recent"]["differences"]
+    assert (difference["of_history"], difference["of_held"]) == ({"value": True}, None)
+    assert difference["external_ids"][0] == {"type": "user_id", "id": "jane"}
+    (difference,) = computations["revenue"]["differences"]
+    assert (difference["of_history"], difference["of_held"]) == ({"value": 10}, {"value": 11})
+    lines = text.out.splitlines()
+    assert lines[0].startswith("recent (audience): DIFFERS for 1 profile at ")
+    assert lines[1].endswith("  history: true, held: nothing  user_id:jane, email:jane@x.com")
+    assert (why["value"], why["held"]["value"], why["agreement"]) == (True, False, "differs")
+    assert "`segue reconcile` compares everybody" in why["why"]

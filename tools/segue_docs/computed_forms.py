@@ -140,3 +140,36 @@ STANDING: dict[str, str] = {
     "outcome": 'As of [`segue explain`](#explain); `"in_outbox"` before it is in the log, `"expired"` where the log does not hold it any more, `"nothing_sent"`.',
     "attempts": "As of [`segue explain`](#explain).",
 }
+
+RECONCILE_HEAD = """## segue reconcile --json {#reconcile}
+
+What is held beside what the whole event history says, both as of the space's last commit. Exit code 0: all agree; 1:
+something differs; 3: nothing differs, and something cannot be compared yet.
+
+"""
+
+RECONCILE: dict[str, str] = {
+    "space": "The slug of the space.",
+    "agree": "Whether the exit code is 0.",
+    "unread": "Records of the log that the space has not read: they are in neither side.",
+    "due": "Profiles that are to change by now, at most 1,000, and have not: the server has ended, or is behind.",
+    "computations": "One entry for each audience and computed trait.",
+    "key": "The key.",
+    "kind": '`"audience"` or `"computed_trait"`.',
+    "id": "The computation id. Of an external id: the value.",
+    "result": '`"agrees"`, `"differs"`, `"frozen"` where it is switched off; not compared are `"waiting"`, `"building"`, `"sweeping"` as in [`status`](#audiences-status), and `"not_settled"` where something differs while changes that were due are being made.',
+    "why": "A sentence where it is not compared; else `null`.",
+    "at": "Only where it was compared: the instant.",
+    "position": "Only where it was compared: the offset of the log up to which events count.",
+    "history": "How many members, or values, by the history.",
+    "held": "How many are held.",
+    "differing": "Of how many profiles the two differ.",
+    "differences": "The first 100 of these profiles.",
+    "profile": "The persistent id.",
+    "number": "Its number in the files of the space.",
+    "external_ids": "Every id, with `type` and `id`.",
+    "type": "Of an id: such as `user_id`.",
+    "of_history": "What the history says, as `value`; `null`: not a member, or no value.",
+    "of_held": "What is held, as `value`; `null`: not a member, or no value.",
+    "value": "`true` of a member, or the value of the trait.",
+}

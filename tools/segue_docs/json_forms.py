@@ -13,7 +13,18 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from segue.control import computed, explain, profile_events, profiles, questions, rebuilt, sayings, standing, status
+from segue.control import (
+    computed,
+    explain,
+    profile_events,
+    profiles,
+    questions,
+    rebuilt,
+    reconcile,
+    sayings,
+    standing,
+    status,
+)
 from segue.deliver import history
 from segue.lake.manifest import Position
 from segue.log import Ends
@@ -221,6 +232,7 @@ def page() -> str:
     missing = sorted((fields_of(status) - set(STATUS)) | (fields_of(explain, rebuilt, history) - set(EXPLAIN)))
     missing += sorted((fields_of(profiles) - set(PROFILES)) | (fields_of(profile_events) - set(EVENTS)))
     missing += sorted(fields_of(computed) - set(computed_forms.STATUS) - set(computed_forms.HOLDERS))
+    missing += sorted(fields_of(reconcile) - set(computed_forms.RECONCILE))
     missing += sorted(fields_of(standing, sayings) - set(computed_forms.STANDING))
     missing += sorted(fields_of(questions) - set(computed_forms.PREVIEW) - set(computed_forms.HOLDERS))
     assert not missing, f"fields without words: {missing}"
@@ -236,6 +248,7 @@ def page() -> str:
                 "segue.control.questions",
                 "segue.control.standing",
                 "segue.control.sayings",
+                "segue.control.reconcile",
             ),
             _STATUS,
             _fields(STATUS),
@@ -264,6 +277,9 @@ def page() -> str:
             "\n",
             computed_forms.STANDING_HEAD,
             _fields(computed_forms.STANDING),
+            "\n",
+            computed_forms.RECONCILE_HEAD,
+            _fields(computed_forms.RECONCILE),
         )
     )
 

@@ -10,10 +10,22 @@ import io
 import os
 import sys
 
-from segue.cli import computations, events, move, profiles, questions, run, watch, workspace
+from segue.cli import computations, events, move, profiles, questions, reconcile, run, watch, workspace
 from segue.cli.group import INTERRUPTED, segue
 
-__all__ = ["computations", "events", "main", "move", "profiles", "questions", "run", "segue", "watch", "workspace"]
+__all__ = [
+    "computations",
+    "events",
+    "main",
+    "move",
+    "profiles",
+    "questions",
+    "reconcile",
+    "run",
+    "segue",
+    "watch",
+    "workspace",
+]
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 ORDER = (
-    *("up", "sandbox", "send", "tail", "status", "explain", "profiles", "audiences", "traits", "destinations"),
+    *("up", "sandbox", "send", "tail", "status", "explain", "profiles", "audiences", "traits"),
+    *("reconcile", "destinations"),
     *("replay", "redrive", "backup", "restore"),
     *("plan", "apply", "export", "schema", "settings", "doctor", "bench"),
 )

@@ -182,7 +182,7 @@ def holders_at(
 
 
 def _explain(kind: ComputationKind, key: str, name: str, space: str | None, as_json: bool, data: str | None) -> None:
-    from contextlib import closing
+    from contextlib import ExitStack, closing
 
     import msgspec
 
@@ -208,15 +208,16 @@ def _explain(kind: ComputationKind, key: str, name: str, space: str | None, as_j
             found = standing(row, of.control.computations_of(of.space.id), profile, files, of.now_ms)
             told = of.computed.told_of(profile.number)
             waiting = {each.message_id for each in told if of.outbox.has(each.message_id)}
-        with open_views(instance, clock_of(instance)) as views:
-            secrets = secrets_of(instance, settings)
+        with ExitStack() as stack:
+            views = stack.enter_context(open_views(instance, clock_of(instance))) if told else None
+            secrets = secrets_of(instance, settings) if told else None
             found["connections"] = sayings(
                 row,
                 told,
                 own_source=of.space.own_source,
                 destinations={each.id: each for each in of.control.destinations},
                 waits=waiting.__contains__,
-                answered=lambda message_id: views.explain(message_id, secrets),
+                answered=lambda message_id: views.explain(message_id, secrets) if views and secrets else [],
             )
     click.echo(msgspec.json.encode(found) if as_json else "\n".join(standing_lines(found, kind)))
 

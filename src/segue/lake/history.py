@@ -16,6 +16,8 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from segue.core.errors import OffsetExpired, Unavailable
 from segue.core.event import Event, Record
 from segue.lake.columns import COLUMNS, quoted
@@ -27,6 +29,7 @@ from segue.lake.people import fill, make_tables, position_of, touched
 from segue.lake.relations import HOLDINGS, PROFILES, EventTable, Wanted
 from segue.lake.rows import OTHER, Entry, event_name, property_columns, row_of
 from segue.log import LogReader
+from segue.state.computed_rows import ComputeState
 from segue.state.profile_rows import Placed
 from segue.state.profiles import ProfileReader
 
@@ -40,6 +43,8 @@ QUESTION_SECONDS_MOST = 30.0
 """A question that takes longer is ended."""
 TRIES = 5
 RECORDS_AT_ONCE = 1_000
+
+_decode_compute = msgspec.msgpack.Decoder(ComputeState).decode
 
 Interruptible = Callable[[Callable[[], None]], None]
 """Is handed what ends the question from another thread, which then raises Unavailable."""
@@ -63,12 +68,16 @@ class Held(NamedTuple):
 class Opened(NamedTuple):
     """The relations `relations.PROFILES`, `relations.HOLDINGS` and, by the names of events, `tables`.
 
-    `position` is the offset of the log up to which they go.
+    `position` is the offset of the log up to which they go. `computed_at` is the instant that the holdings are of, in
+    ms since 1970; 0 where nothing was computed. `due` is how many profiles were to be looked at by then and were
+    not yet.
     """
 
     connection: duckdb.DuckDBPyConnection
     tables: Mapping[str, EventTable]
     position: int
+    computed_at: int
+    due: int
 
 
 class _SpaceReader(ProfileReader):
@@ -79,6 +88,13 @@ class _SpaceReader(ProfileReader):
         rows = self._rows(f"{query} AND once" if once else query, (computation,))
         return [(number, profile, value, bool(was_in)) for number, profile, value, was_in in rows]
 
+    def computed_at(self) -> int:
+        rows = self._rows("SELECT body FROM compute")
+        return _decode_compute(rows[0][0]).t if rows else 0
+
+    def due(self, at_ms: int) -> int:
+        return int(self._rows("SELECT count(*) FROM computed WHERE due <= ?", (at_ms,))[0][0])
+
 
 class _Found(NamedTuple):
     """What stood in a space's files at one moment."""
@@ -88,6 +104,8 @@ class _Found(NamedTuple):
     files: list[LakeFile]
     people: list[PeopleFile]
     placed: list[Placed]
+    computed_at: int
+    due: int
 
 
 @contextmanager
@@ -116,7 +134,7 @@ def history(
             found = _read(connection, profiles, files.lake, held)
             entries = _tail(files.log, found.placed, wanted)
             tables = _make_events(connection, files.lake, found.files, wanted, entries)
-            yield Opened(connection, tables, found.position)
+            yield Opened(connection, tables, found.position, found.computed_at, found.due)
     except Unavailable as error:
         if ended:
             raise Unavailable(f"the question has no answer: {ended[0]}") from error
@@ -157,7 +175,8 @@ def _read(connection: duckdb.DuckDBPyConnection, profiles: _SpaceReader, lake: P
             if max(cursor.offset, position_of(people)) > position:
                 continue
             placed = list(profiles.placed(cursor.offset))
-            found = _Found(position, cursor, files, people, placed)
+            computed_at = profiles.computed_at()
+            found = _Found(position, cursor, files, people, placed, computed_at, profiles.due(computed_at))
             _read_profiles(connection, profiles, lake, found)
             _read_held(connection, profiles, held)
         make_tables(connection, lake, people)

@@ -126,3 +126,41 @@ def _connection_lines(connection: dict[str, Any]) -> Iterator[str]:
             yield f"      {attempt['at']}  {attempt_answer(attempt)}"
     if connection["identities"] > len(connection["told"]):
         yield f"  and {connection['identities'] - len(connection['told'])} more"
+
+
+def reconciled_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Of one entry of `reconcile --json`."""
+    kind = found["kind"].replace("_", " ")
+    if "at" not in found:
+        yield f"{found['key']} ({kind}): not compared, {found['why']}"
+        return
+    what = counted(found["history"], "member" if found["kind"] == "audience" else "value")
+    if found["result"] == "agrees":
+        yield f"{found['key']} ({kind}): agrees, {what} at {found['at']}"
+        return
+    if found["result"] == "not_settled":
+        yield f"{found['key']} ({kind}): not compared, {found['why']}"
+        return
+    yield (
+        f"{found['key']} ({kind}): DIFFERS for {counted(found['differing'], 'profile')} at {found['at']}: "
+        f"{what} by the history, {found['held']} held"
+    )
+    for each in found["differences"]:
+        sides = (f"{side}: {_side(each[name])}" for side, name in (("history", "of_history"), ("held", "of_held")))
+        yield f"  {each['profile'] or each['number']}  {', '.join(sides)}  {ids_text(each)}".rstrip()
+    if found["differing"] > len(found["differences"]):
+        yield f"  and {found['differing'] - len(found['differences'])} more"
+
+
+def behind_lines(found: dict[str, Any], *, running: bool) -> Iterator[str]:
+    """What was not compared because the space has not come to it."""
+    if found["unread"]:
+        yield f"! {counted(found['unread'], 'record')} of the log not read yet; compared is what was read"
+    if found["due"]:
+        yield f"! {counted(found['due'], 'profile')} due to change by now; compared is how it was before"
+    if (found["unread"] or found["due"]) and not running:
+        yield "! no Segue runs here now"
+
+
+def _side(found: dict[str, Any] | None) -> str:
+    return "nothing" if found is None else value_text(found["value"])

@@ -73,12 +73,16 @@ class Difference(NamedTuple):
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """What the history says beside what is held. `differences` are the first of `differing`, by number."""
+    """What the history says beside what is held. `differences` are the first of `differing`, by number.
+
+    `due` is how many profiles were to be looked at by `at_ms` and were not yet: what is held of these may be of before.
+    """
 
     history: int
     held: int
     differing: int
     differences: tuple[Difference, ...]
+    due: int
     position: int
     at_ms: int
 
@@ -88,6 +92,8 @@ class _Asked(NamedTuple):
 
     connection: duckdb.DuckDBPyConnection
     position: int
+    at_ms: int
+    due: int
 
 
 def defined(row: ComputationRow, *, retention_ms: int | None = None) -> Defined:
@@ -156,7 +162,9 @@ def compare(
 ) -> Comparison:
     """What the history says beside what is held of the same profiles, both at one position of the log.
 
-    `at_ms` is the space's compute time at that position: what is held is as of that. Raises as `lake.history.history`.
+    `at_ms` is the space's compute time as it was read before; if it has gone on since, they are compared at what it is
+    at that position, which the answer names. `definitions` are those that the values held are of: the live generations.
+    Raises as `lake.history.history`.
     """
     asked_of = definitions[key]
     with _answer(files, definitions, key, at_ms, seconds=seconds, interruptible=interruptible, own=True) as asked:
@@ -179,8 +187,9 @@ def compare(
             held=of_held,
             differing=differing,
             differences=tuple(Difference._make(row) for row in shown),
+            due=asked.due,
             position=asked.position,
-            at_ms=at_ms,
+            at_ms=asked.at_ms,
         )
 
 
@@ -195,17 +204,18 @@ def _answer(
     interruptible: Interruptible | None,
     own: bool = False,
 ) -> Iterator[_Asked]:
-    """The answer as a table; `own`: with what is held of the definition itself."""
+    """The answer as a table; `own`: with what is held of the definition itself, and at the instant that this is of."""
     held = _held(definitions, key)
     if own:
         held = Held(held.whole | {definitions[key].id}, held.once)
     events = wanted(definitions, key, at_ms)
     with history(files, events, held, seconds=seconds, interruptible=interruptible) as opened:
-        query = compile_query(definitions, key, at_ms, tables=opened.tables)
+        instant = max(at_ms, opened.computed_at) if own else at_ms
+        query = compile_query(definitions, key, instant, tables=opened.tables)
         install(opened.connection)
         value = "'true'" if query.is_audience else "value"
         opened.connection.execute(f"CREATE TABLE answer AS SELECT profile, {value} AS value FROM ({query.sql})")  # noqa: S608 - sqlglot's
-        yield _Asked(opened.connection, opened.position)
+        yield _Asked(opened.connection, opened.position, instant, opened.due)
 
 
 def _held(definitions: Mapping[str, Defined], key: str) -> Held:
