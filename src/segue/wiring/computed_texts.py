@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from segue.control.units import counted, duration_text
+from segue.control.units import counted
 from segue.wiring.profile_texts import ids_text, plain
 from segue.wiring.texts import table
 
@@ -74,5 +74,13 @@ def _connection_state(told: dict[str, Any]) -> str:
         sync = told["first_sync"]
         words += f", {sync['done']} of {sync['total']} at {sync['rate']} a second"
         if sync["seconds_left"] is not None:
-            words += f", {duration_text(sync['seconds_left'] * 1000)} left"
+            words += f", {lasting_text(sync['seconds_left'])} left"
     return f"{words}: {told['reason']}" if told["reason"] else words
+
+
+def lasting_text(seconds: int) -> str:
+    """How long something takes, in its two largest units: `6h 1m`, `40s`."""
+    days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
+    units = ((days, "d"), (hours, "h"), (minutes, "m"), (seconds % 60, "s"))
+    first = next((place for place, (count, _) in enumerate(units) if count), 3)
+    return " ".join(f"{count}{unit}" for count, unit in units[first : first + 2])
