@@ -15,7 +15,8 @@ from segue_docs.markdown import block, code, generated_from, table
 _HEAD = """# Command line
 
 In a checkout `segue` is `.venv/bin/segue`. Every command finds its instance by `--data DIR`, given after the command,
-and works while the instance runs. An error is one line on stderr and exit code 1; wrong usage is 2.
+and works while the instance runs. An error is one line on stderr and exit code 1, but for the
+mistakes of a definition, each of which is shown at its place; wrong usage is 2.
 
 """
 

@@ -11,7 +11,7 @@ HOLDERS_HEAD = """## segue audiences members KEY --json {#audiences-members}
 
 Who is in, the oldest profiles first; `segue traits values KEY --json` has `values` in place of `members`.
 With `--at TIME` both answer for any instant, past or future, from the event history known now: `at` is that instant,
-`since` is `null`, and traits and ids are those of now.
+`since` is `null`, and traits and ids are those of now. One that is switched off says what it said last.
 
 """
 
