@@ -30,6 +30,10 @@ SPACE = {
     "audiences": [
         {"name": "Recent", "definition": RECENT, "destinations": ["planhat"]},
         {"name": "Old", "definition": "NOT (audience('recent'))"},
+        {
+            "name": "Priced",
+            "definition": "event('Page Viewed').where(property('page_name') = 'Pricing').count() >= 1",
+        },
         {"name": "Off", "definition": "event('Order').count() >= 2", "enabled": False},
     ],
 }
@@ -59,7 +63,10 @@ class Shop:
         found = self.json("audiences", "status")
         states = {each["key"]: each["state"] for each in found}
         (told,) = next(each for each in found if each["key"] == "recent")["connections"]
-        return states == {"recent": "live", "old": "live", "off": "frozen"} and told["state"] == "up_to_date"
+        return (
+            states == {"recent": "live", "old": "live", "priced": "live", "off": "frozen"}
+            and told["state"] == "up_to_date"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +88,8 @@ def running(make_shared: Make) -> Shop:
         ),
         key="website-key",
     )
+    page = {"type": "page", "name": "Pricing", "messageId": "m4"}
+    instance.send({**page, "anonymousId": "a1"}, {**identify("jim"), "anonymousId": "a1"}, key="website-key")
     until(lambda: shop.is_computed, "everything is computed and told")
     until(lambda: shop.json("audiences", "members", "recent")["count"] == 2, "two are in")
     instance.settled()
@@ -232,6 +241,12 @@ def test_a_trait_is_explained_with_its_value(shop):
     assert "revenue: has no value at " in shop.call("traits", "explain", "revenue", "--profile", "user_id:jim").out
 
 
+def test_what_an_absorbed_profile_has_done_counts_and_is_named(shop):
+    found = shop.json("audiences", "explain", "priced", "--profile", "user_id:jim")
+    assert (found["value"], found["agreement"]) == (True, "agrees")
+    assert found["trace"]["parts"][0]["message_ids"] == ["m4"]
+
+
 def test_one_that_is_switched_off_is_explained_as_it_was(shop):
     found = shop.json("audiences", "explain", "off", "--profile", "user_id:joe")
     assert (found["agreement"], found["why"]) == ("frozen", "it is switched off, and stays as it was")
@@ -248,6 +263,7 @@ def test_what_is_held_is_what_the_history_says(shop):
         "revenue": "agrees",
         "recent": "agrees",
         "old": "agrees",
+        "priced": "agrees",
         "off": "frozen",
     }
     recent = computations["recent"]
