@@ -91,7 +91,7 @@ class Nothing:
     def state(self) -> ProfilesState:
         return ProfilesState()
 
-    def owner(self, *_: str) -> int | None:
+    def find(self, *_: object) -> Profile | None:
         return None
 
     def profile(self, number: int) -> Profile | None:

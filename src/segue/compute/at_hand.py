@@ -6,6 +6,7 @@ Rule: what is not committed is never let go; so what is at hand and the rows tog
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Protocol
 
 from segue.compute.leaves import Leaves, decode, encode
@@ -15,12 +16,14 @@ from segue.state.computed_rows import ChunkRow, ComputedRow, HoldingRow, ToldRow
 class ProfileComputedRows(Protocol):
     """What was committed of one profile. Each raises Unavailable, Damaged."""
 
-    def computed(self, profile: int) -> ComputedRow | None:
-        """The state of its leaves."""
+    def of_profile(self, profile: int) -> tuple[ComputedRow | None, dict[int, HoldingRow]]:
+        """The state of its leaves, and what it has by computation."""
         ...
 
-    def holdings_of(self, profile: int) -> dict[int, HoldingRow]:
-        """What it has, by computation."""
+    def of_profiles(
+        self, profiles: Sequence[int]
+    ) -> tuple[dict[int, ComputedRow], dict[int, dict[int, HoldingRow]], dict[int, list[ToldRow]]]:
+        """The same of several, 500 at most, and what was told of each."""
         ...
 
     def told_of(self, profile: int) -> list[ToldRow]:
@@ -33,19 +36,38 @@ class ProfileComputedRows(Protocol):
 
 
 class Entry:
-    """One profile. `told` is by connection and tuple; `stored`: its leaves have a row."""
+    """One profile. `stored`: its leaves have a row. What was told of it is read when it is asked for first."""
 
-    __slots__ = ("due", "holdings", "leaves", "number", "stored", "told")
+    __slots__ = ("_rows", "_told", "due", "holdings", "leaves", "number", "stored")
 
     def __init__(
-        self, number: int, leaves: Leaves, due: int | None, holdings: dict[int, HoldingRow], told: list[ToldRow]
+        self,
+        number: int,
+        rows: ProfileComputedRows,
+        leaves: Leaves,
+        due: int | None,
+        holdings: dict[int, HoldingRow],
+        told: Sequence[ToldRow] | None,
     ) -> None:
+        """`told` is None where it is to be read from `rows`."""
         self.number = number
+        self._rows = rows
         self.leaves = leaves
         self.due = due
         self.holdings = holdings
         self.stored = due is not None or bool(leaves.states)
-        self.told = {(row.connection, row.tuple): row for row in told}
+        self._told = None if told is None else _by_tuple(told)
+
+    @property
+    def told(self) -> dict[tuple[int, str], ToldRow]:
+        """What was told of it, by connection and tuple. Raises Unavailable, Damaged."""
+        if self._told is None:
+            self._told = _by_tuple(self._rows.told_of(self.number))
+        return self._told
+
+
+def _by_tuple(told: Sequence[ToldRow]) -> dict[tuple[int, str], ToldRow]:
+    return {(row.connection, row.tuple): row for row in told}
 
 
 class AtHand:
@@ -74,20 +96,27 @@ class AtHand:
         if entry is not None:
             self._entries.move_to_end(number)
             return entry
-        row = self._rows.computed(number)
-        entry = Entry(
-            number,
-            Leaves() if row is None else decode(row.body),
-            None if row is None else row.due,
-            self._rows.holdings_of(number),
-            self._rows.told_of(number),
-        )
-        self._entries[number] = entry
-        return entry
+        row, holdings = self._rows.of_profile(number)
+        return self._put(number, row, holdings, None)
+
+    def prepare(self, numbers: Sequence[int]) -> None:
+        """Have these profiles at hand, 500 at most, with fewer reads than one by one."""
+        numbers = [number for number in numbers if number not in self._entries]
+        if numbers:
+            rows, holdings, told = self._rows.of_profiles(numbers)
+            for number in numbers:
+                self._put(number, rows.get(number), holdings.get(number, {}), told.get(number, ()))
 
     def add(self, number: int) -> Entry:
         """A profile that came to be, of which there can be no rows."""
-        entry = self._entries[number] = Entry(number, Leaves(), None, {}, [])
+        entry = self._entries[number] = Entry(number, self._rows, Leaves(), None, {}, ())
+        return entry
+
+    def _put(
+        self, number: int, row: ComputedRow | None, holdings: dict[int, HoldingRow], told: Sequence[ToldRow] | None
+    ) -> Entry:
+        leaves, due = (Leaves(), None) if row is None else (decode(row.body), row.due)
+        entry = self._entries[number] = Entry(number, self._rows, leaves, due, holdings, told)
         return entry
 
     def change(self, entry: Entry) -> None:

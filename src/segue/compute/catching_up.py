@@ -213,9 +213,8 @@ class CatchingUp:
         states = [computer.generations.states[number] for number in numbers]
         after, last = states[0].swept or 0, max(state.last for state in states)
         profiles = [each for each in self._rows.profile_numbers(after=after, limit=most) if each <= last]
-        for profile in profiles:
-            if self._people.canonical(profile) == profile:
-                computer.settle(computer.at_hand.entry(profile), numbers, sweeping=True)
+        for profile in computer.present(profiles):
+            computer.settle(computer.at_hand.entry(profile), numbers, sweeping=True)
         over = len(profiles) < most
         computer.generations.swept(numbers, None if over else profiles[-1])
         computer.touch()
@@ -243,9 +242,8 @@ class CatchingUp:
         if not state.began_at:
             state.began_at, state.total = now_ms, self._rows.count(line.computation)
         rows = self._rows.members(line.computation, after=state.after, limit=most)
-        for row in rows:
-            if self._people.canonical(row.profile) == row.profile:
-                self._computer.tell(line, row.profile, now=True)
+        for profile in self._computer.present([row.profile for row in rows]):
+            self._computer.tell(line, profile, now=True, from_ms=state.began_at)
         state.done += len(rows)
         over = len(rows) < most
         state.after = None if over else rows[-1].profile
@@ -284,9 +282,9 @@ class CatchingUp:
     def _tick_some(self, line: Line, most: int) -> bool:
         state = line.state
         profiles = self._rows.pending(line.id, after=state.ticking or 0, limit=most)
+        for profile in self._computer.present(profiles):
+            self._computer.tell(line, profile, now=True)
         for profile in profiles:
-            if self._people.canonical(profile) == profile:
-                self._computer.tell(line, profile, now=True)
             self._computer.teller.said.pending[line.id, profile] = False
         over = len(profiles) < most
         state.ticking = None if over else profiles[-1]

@@ -81,6 +81,10 @@ class People(Protocol):
         """The number of the profile that has this id."""
         ...
 
+    def prepare(self, numbers: Sequence[int]) -> None:
+        """These will be asked for, 500 at most."""
+        ...
+
     def canonical(self, number: int) -> int:
         """The profile that the one of this number is part of now."""
         ...
@@ -238,14 +242,25 @@ class Computer:
                 others = () if before is None else before.get(computation, ())
                 self._hold(entry, profile, computation, value, gained=True, others=others, sweeping=sweeping)
 
-    def tell(self, line: Line, number: int, *, now: bool) -> bool:
-        """Say over one connection what a profile has, if it was not said; gives whether anything was."""
+    def present(self, numbers: Sequence[int]) -> list[int]:
+        """Those of these profiles, 500 at most, that are not absorbed, all of them at hand."""
+        self._people.prepare(numbers)
+        found = [number for number in numbers if self._people.canonical(number) == number]
+        self.at_hand.prepare(found)
+        return found
+
+    def tell(self, line: Line, number: int, *, now: bool, from_ms: int = 0) -> bool:
+        """Say over one connection what a profile has, if it was not said; gives whether anything was.
+
+        It is said as of the instant of the change, but as of `from_ms` at the earliest.
+        """
         entry = self.at_hand.entry(number)
         holding = entry.holdings.get(line.computation)
         if holding is None:
             return False
         self._change(entry)
-        return self._say(line, entry, self._people.profile(number), holding, holding.since, now=now)
+        at_ms = max(holding.since, from_ms)
+        return self._say(line, entry, self._people.profile(number), holding, at_ms, now=now)
 
     def feed(self, machine: Machine, number: int, occurrence: Occurrence) -> None:
         """An event of the past, for the definitions of `machine` alone, which are not evaluated yet."""

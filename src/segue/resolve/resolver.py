@@ -114,6 +114,11 @@ class Resolver:
         """The number of the profile that has this id now."""
         return self._working.owner(external_id)
 
+    def prepare(self, numbers: Sequence[int]) -> None:
+        """Have these profiles at hand, 500 at most; those that are absorbed are left out."""
+        gone = self._absorbed.keys() | self._absorbed_before.keys()
+        self._working.prepare([number for number in numbers if number not in gone])
+
     def canonical(self, number: int) -> int:
         """The profile that the one of this number is part of now; itself, where it is not absorbed."""
         found = self._absorbed.get(number) or self._absorbed_before.get(number)

@@ -21,12 +21,16 @@ class ProfileRows(Protocol):
         """The cursor and the counts."""
         ...
 
-    def owner(self, collection: Collection, type_: str, id_: str) -> int | None:
-        """The number of the profile that has this id."""
+    def find(self, collection: Collection, external_id: ExternalId) -> Profile | None:
+        """The profile that has this id, one of its own that the caller may change."""
         ...
 
     def profile(self, number: int) -> Profile | None:
         """A profile by its number, one of its own that the caller may change."""
+        ...
+
+    def profiles(self, numbers: Sequence[int]) -> list[Profile]:
+        """The same of several, 500 at most, without those that are absorbed."""
         ...
 
     def canonical(self, number: int) -> int:
@@ -85,10 +89,19 @@ class WorkingSet:
         """The number of the profile that has this id; that profile is at hand then."""
         number = self._owners.get(external_id)
         if number is None:
-            number = self._rows.owner(collection_of(external_id), *external_id)
-            if number is not None:
-                self.entry(number)
+            profile = self._rows.find(collection_of(external_id), external_id)
+            if profile is not None:
+                number = profile.number
+                if number not in self._entries:
+                    self._put(profile)
         return number
+
+    def prepare(self, numbers: Sequence[int]) -> None:
+        """Have these profiles at hand, 500 at most, with fewer reads than one by one."""
+        numbers = [number for number in numbers if number not in self._entries]
+        if numbers:
+            for profile in self._rows.profiles(numbers):
+                self._put(profile)
 
     def entry(self, number: int) -> Entry:
         """A profile that there is, by its number."""
@@ -98,9 +111,12 @@ class WorkingSet:
             return entry
         profile = self._rows.profile(number)
         assert profile is not None and profile.number == number, f"profile {number} has ids but no row"
-        entry = self._entries[number] = Entry(profile)
+        return self._put(profile)
+
+    def _put(self, profile: Profile) -> Entry:
+        entry = self._entries[profile.number] = Entry(profile)
         for linked in profile.ids:
-            self._owners[linked.external_id] = number
+            self._owners[linked.external_id] = profile.number
         return entry
 
     def add(self, entry: Entry) -> None:

@@ -27,6 +27,9 @@ _decode_state = msgspec.msgpack.Decoder(ComputeState).decode
 _decode_computation = msgspec.msgpack.Decoder(ComputationState).decode
 _decode_connection = msgspec.msgpack.Decoder(ConnectionState).decode
 
+OF_PROFILE = """SELECT 0, due, body, NULL, NULL FROM computed WHERE profile = ?1
+  UNION ALL SELECT computation, since, value, version, once FROM holding WHERE profile = ?1"""
+
 
 class ComputedReader:
     """Reads of the same file, from any process, each one transaction. Each raises Unavailable, Damaged.
@@ -83,16 +86,43 @@ class ComputedReader:
         rows = self._rows("SELECT profile, due, body FROM computed WHERE profile = ?", (profile,))
         return ComputedRow._make(rows[0]) if rows else None
 
+    def of_profile(self, profile: int) -> tuple[ComputedRow | None, dict[int, HoldingRow]]:
+        """The state of a profile's leaves, and what it has by computation."""
+        row, holdings = None, {}
+        for computation, first, body, version, once in self._rows(OF_PROFILE, (profile,)):
+            if computation:
+                holdings[computation] = HoldingRow(profile, body, first, version, bool(once))
+            else:
+                row = ComputedRow(profile, first, body)
+        return row, holdings
+
+    def of_profiles(
+        self, profiles: Sequence[int]
+    ) -> tuple[dict[int, ComputedRow], dict[int, dict[int, HoldingRow]], dict[int, list[ToldRow]]]:
+        """The same of several, 500 at most, and what was told of each; by profile."""
+        marks = ", ".join("?" * len(profiles))
+        states = self._rows(f"SELECT profile, due, body FROM computed WHERE profile IN ({marks})", profiles)  # noqa: S608
+        holdings: dict[int, dict[int, HoldingRow]] = {}
+        query = f"""SELECT computation, profile, value, since, version, once FROM holding
+          WHERE profile IN ({marks})"""  # noqa: S608 - marks
+        for computation, *row in self._rows(query, profiles):
+            holdings.setdefault(row[0], {})[computation] = _holding(row)
+        told: dict[int, list[ToldRow]] = {}
+        query = f"""SELECT connection, tuple, profile, value, version, message_id, at FROM told
+          WHERE profile IN ({marks})"""  # noqa: S608 - marks
+        for each in self._rows(query, profiles):
+            told.setdefault(each[2], []).append(ToldRow._make(each))
+        return {row[0]: ComputedRow._make(row) for row in states}, holdings, told
+
+    def holdings_of(self, profile: int) -> dict[int, HoldingRow]:
+        """What a profile has, by computation."""
+        return self.of_profile(profile)[1]
+
     def chunk(self, profile: int, leaf: int, number: int) -> bytes | None:
         """A part of a long list of entries."""
         query = "SELECT body FROM chunk WHERE profile = ? AND leaf = ? AND number = ?"
         rows = self._rows(query, (profile, leaf, number))
         return rows[0][0] if rows else None
-
-    def holdings_of(self, profile: int) -> dict[int, HoldingRow]:
-        """What a profile has, by computation."""
-        query = "SELECT computation, profile, value, since, version, once FROM holding WHERE profile = ?"
-        return {row[0]: _holding(row[1:]) for row in self._rows(query, (profile,))}
 
     def holdings(self, computation: int, *, after: int = 0, limit: int = 500) -> list[HoldingRow]:
         """What profiles have of a computation, by their number, from above `after`."""

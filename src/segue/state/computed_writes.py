@@ -24,9 +24,9 @@ CREATE = """
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE holding (
       computation INTEGER NOT NULL, profile INTEGER NOT NULL, value TEXT, since INTEGER NOT NULL,
-      version INTEGER NOT NULL, once INTEGER NOT NULL, PRIMARY KEY (computation, profile)
+      version INTEGER NOT NULL, once INTEGER NOT NULL, PRIMARY KEY (profile, computation)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX holding_profile ON holding (profile);
+    CREATE INDEX holding_computation ON holding (computation, profile);
     CREATE TABLE told (
       connection INTEGER NOT NULL, tuple TEXT NOT NULL, profile INTEGER NOT NULL, value TEXT NOT NULL,
       version INTEGER NOT NULL, message_id TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (connection, tuple)

@@ -68,6 +68,7 @@ class ResolvedPeople:
         self.profile: Callable[[int], Profile] = resolver.profile
         self.owner: Callable[[ExternalId], int | None] = resolver.owner
         self.canonical: Callable[[int], int] = resolver.canonical
+        self.prepare: Callable[[Sequence[int]], None] = resolver.prepare
 
     def last_number(self) -> int:
         """The highest number given."""
