@@ -73,7 +73,7 @@ class Shop:
 def running(make_shared: Make) -> Shop:
     instance = make_shared()
     file = yaml.safe_load(workspace_text([vendor_entry(instance, "planhat", "website", "planhat")]))
-    instance.file.write_text(yaml.safe_dump({**file, "spaces": [SPACE]}))
+    instance.file.write_text(yaml.safe_dump({**file, "spaces": [{**SPACE, "audiences": []}]}))
     shop = Shop(instance)
     instance.start()
     instance.send(*(identify(name, email=f"{name}@x.com") for name in ("jane", "joe", "jim")), key="website-key")
@@ -90,6 +90,7 @@ def running(make_shared: Make) -> Shop:
     )
     page = {"type": "page", "name": "Pricing", "messageId": "m4"}
     instance.send({**page, "anonymousId": "a1"}, {**identify("jim"), "anonymousId": "a1"}, key="website-key")
+    instance.apply(yaml.safe_dump({**file, "spaces": [SPACE]}))  # to build them, the events go to the lake
     until(lambda: shop.is_computed, "everything is computed and told")
     until(lambda: shop.json("audiences", "members", "recent")["count"] == 2, "two are in")
     instance.settled()
