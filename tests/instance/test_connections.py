@@ -11,7 +11,7 @@ import yaml
 from .conftest import Make
 from .events import identify, message_id, track
 from .running import Instance
-from .told import all_told, is_quiet
+from .told import all_told, is_quiet, told_of
 from .waiting import until
 from .workspace import vendor_entry, workspace_text
 
@@ -29,6 +29,11 @@ def text(
     audience = {"name": "Buyers", "definition": ONCE, "destinations": [*told], **more}
     space = {"slug": "prod", "sources": ["website"], "audiences": [audience] if saved else []}
     return yaml.safe_dump({**file, "spaces": [space]})
+
+
+def said_at(call: dict[str, Any]) -> str:
+    """The instant that a message names."""
+    return str(call["body"]["timestamp"])
 
 
 class Watch:
@@ -73,6 +78,11 @@ def test_another_destination_has_its_own_first_sync_and_one_that_was_off_gets_th
     instance, watch = begun
     instance.apply(text(instance))
     assert watch.new(0, 2) == ({}, {("u1", True): 1, ("u2", True): 1})
+    # Its messages are of the time of its sync, not of when they entered.
+    first, second = (
+        {said_at(call) for call in instance.vendor(slug).requests() if any(told_of(call))} for slug in BOTH
+    )
+    assert max(first) < min(second)
     instance.apply(text(instance, on=("astrolabe",)))
     instance.send(track("u3"), key="website-key")
     assert watch.new(0, 1) == ({}, {("u3", True): 1})
