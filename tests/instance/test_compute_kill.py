@@ -29,8 +29,8 @@ from .workspace import workspace_text
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
 SEED = int(os.environ.get("KILL_SEED", "1"))
 
-MEMBERS = 1_200
-"""More than a first sync may be ahead of its destination, and several pages of every walk."""
+MEMBERS = 800
+"""Told of two values: more than first syncs may be ahead of their destination, and several pages of every walk."""
 AUDIENCE = "event('Order Completed').within(30 days).count() >= 1"
 TRAIT = "event('Order Completed').sum(property('revenue'))"
 
