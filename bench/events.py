@@ -27,6 +27,8 @@ _ID_BYTES, _USER_BYTES, _SENT_BYTES = len(_ID), len(_USER), len(_SENT)
 
 SENT_BEFORE = b'"sentNs":"'
 """What stands in an event right before the instant at which it was posted: 20 digits, nanoseconds."""
+USER_BEFORE = b'"userId":"'
+"""What stands in a message right before its user, who may be called by such an instant."""
 
 
 def _event(filling: str = "") -> bytes:
@@ -53,6 +55,11 @@ def _event(filling: str = "") -> bytes:
 
 EVENT = _event("x" * (EVENT_BYTES - len(_event())))
 assert len(EVENT) == EVENT_BYTES
+
+EVENT_OF_ITS_TIME = EVENT.replace(b'"userId":"user-whoever-"', b'"userId":"' + _SENT + b'"').replace(
+    b'"anonymousId":"anonymous-whoever-",', b""
+)
+"""The same of a user of its own, who is called by the instant at which it was posted."""
 
 
 class Template:

@@ -33,6 +33,7 @@ class LoadSpec(Struct, frozen=True, kw_only=True):
     server: int
     path: str
     events: int
+    event: str = EVENT.decode()
     seconds: float
     warm_up_seconds: float = 1.0
     connections: int = 64
@@ -98,7 +99,9 @@ class Load:
     """A run of the load."""
 
     def __init__(self, spec: LoadSpec) -> None:
-        self.request = request(spec.path, batch_body(spec.events) if spec.events > 1 else EVENT, spec.port)
+        self.request = request(
+            spec.path, batch_body(spec.events) if spec.events > 1 else spec.event.encode(), spec.port
+        )
         self.good_answer = b""
         self.sent = self.done = self.errors = self.held_up = 0
         self.over = False

@@ -1,7 +1,8 @@
 """The sink: a vendor that takes every request, as cheaply as Python can; a process of its own.
 
 `python -m bench.sink` prints its port, then answers one line for each line it reads: `until N` when N requests have
-come in all, `latencies` with the milliseconds from POST to arrival of those that came since it was last asked.
+come in all, `messages N` when N messages have, in however many requests, `latencies` with the milliseconds from POST to
+arrival of those that came since it was last asked, `times` with the first and the last arrival since then, in seconds.
 
 Rule: it reads each request to its end and answers it alone; what it keeps of one is at most one number.
 """
@@ -19,7 +20,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from bench.events import SENT_BEFORE
+from bench.events import SENT_BEFORE, USER_BEFORE
 
 _BODY = b'{"success": true}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
@@ -34,13 +35,25 @@ class Sink:
         self.count = 0
         self.latencies = array("d")
         self.awaited: tuple[int, asyncio.Event] | None = None
+        self.messages = 0
+        self.awaited_messages: tuple[int, asyncio.Event] | None = None
+        self.first = self.last = 0.0
 
     def came(self, request: bytes) -> None:
         """One more request is whole."""
         self.count += 1
-        at = request.find(SENT_BEFORE)
+        self.messages += request.count(b'"messageId":')
+        self.last = time.monotonic()
+        self.first = self.first or self.last
+        if self.awaited_messages is not None and self.messages >= self.awaited_messages[0]:
+            self.awaited_messages[1].set()
+        before = SENT_BEFORE
+        at = request.find(before)
+        if at < 0:
+            before = USER_BEFORE
+            at = request.find(before)
         if at >= 0:
-            begin = at + len(SENT_BEFORE)
+            begin = at + len(before)
             with contextlib.suppress(ValueError):
                 sent = int(request[begin : begin + _SENT_DIGITS])
                 self.latencies.append((time.monotonic_ns() - sent) / 1e6)
@@ -54,6 +67,14 @@ class Sink:
         if self.count < count:
             await reached.wait()
         self.awaited = None
+
+    async def until_messages(self, count: int) -> None:
+        """Wait for so many messages in all."""
+        reached = asyncio.Event()
+        self.awaited_messages = (count, reached)
+        if self.messages < count:
+            await reached.wait()
+        self.awaited_messages = None
 
 
 class Connection(asyncio.Protocol):
@@ -93,6 +114,12 @@ async def serve() -> None:
             case [b"until", count]:
                 await sink.until(int(count))
                 _say({"count": sink.count})
+            case [b"messages", count]:
+                await sink.until_messages(int(count))
+                _say({"messages": sink.messages})
+            case [b"times"]:
+                _say({"first": sink.first, "last": sink.last})
+                sink.first = sink.last = 0.0
             case [b"latencies"]:
                 found, sink.latencies = sink.latencies, array("d")
                 _say({"count": sink.count, "latencies": found.tolist()})
