@@ -17,7 +17,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -304,6 +304,9 @@ def final(number: int, now: int) -> ComputationRow:
     return row(number + 1, key, to=to, created_at=now, historical=historical, include_anonymous=anonymous)
 
 
+@example(  # everybody came while the commit was written that the definitions waited for
+    [step(70), step(70), step(18_597_675_503)], Sizes(1, 3), [Change(0, "connect", 136)], 15, None
+)
 @given(streams, bounds, changes, st.integers(0, len(ROWS)), st.sampled_from((None, None, 2 * DAY)))
 @settings(max_examples=CASES, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=PHASES)
 def test_whenever_a_definition_came_everybody_holds_and_was_told_what_it_says(
