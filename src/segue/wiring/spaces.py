@@ -11,16 +11,14 @@ import shutil
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
-from segue.compute.catching_up import Target
 from segue.core.clock import Clock
 from segue.core.errors import Damaged, SegueError
 from segue.destinations import catalog
 from segue.log.tail import Tail
-from segue.resolve.resolver import Resolver
 from segue.stage import StageLoop
 from segue.state.computations import ComputationRow
 from segue.state.computed import ComputedReader
@@ -31,8 +29,9 @@ from segue.state.profiles import ProfileReader, ProfileWriter
 from segue.state.spaces import SpaceRow
 from segue.wiring.instance import Instance
 from segue.wiring.lake_stage import FLUSH_MS, LakeStage
-from segue.wiring.space_past import SpacePast
-from segue.wiring.space_stage import HalfDone, SpaceStage
+
+if TYPE_CHECKING:
+    from segue.compute.catching_up import Target
 
 Passed = Callable[[int, str], int | None]
 
@@ -71,6 +70,11 @@ class _Running:
         emitted: Callable[[], None],
     ) -> None:
         """`broken` is told what its stage or its commit raised, and says whether it leaves the space out."""
+        # An instance without spaces has no need of the memory that these take.
+        from segue.resolve.resolver import Resolver
+        from segue.wiring.space_past import SpacePast
+        from segue.wiring.space_stage import SpaceStage
+
         path = instance.profiles(row.id)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.row = row
@@ -190,6 +194,8 @@ class Spaces:
         self.grown()
 
     def _defined(self, control: Control, space: SpaceRow) -> Definitions:
+        from segue.compute.catching_up import Target  # as above
+
         rows = tuple(control.computations_of(space.id))
         named = {connection.destination for row in rows for connection in row.connections}
         kinds = catalog()
@@ -231,6 +237,8 @@ class Spaces:
 
     def _leave_out_if_broken(self, row: SpaceRow, error: Exception) -> bool:
         """What a running space raised: where its files are broken, it ends."""
+        from segue.wiring.space_stage import HalfDone  # as above
+
         if isinstance(error, HalfDone):
             cause = error.__cause__
             if not isinstance(cause, Exception) or not is_damage(cause):
