@@ -14,6 +14,7 @@ import click
 
 from segue.cli.group import data_option, instance_of, segue, settings_of
 from segue.cli.profiles import space_option
+from segue.state.computed_rows import OFF
 
 if TYPE_CHECKING:
     from segue.control.computed import Seen
@@ -182,7 +183,11 @@ def _holders(
         row = find_computation(control, space_row.slug, kind, key)
         if seen.computed is None or profiles is None:
             raise Invalid(f"nothing is computed in {space_row.slug!r} yet: no server has run", field="--space")
-        head: dict[str, Any] = {"key": key, "at": computed_at(seen.computed), "count": seen.computed.count(row.id)}
+        head: dict[str, Any] = {
+            "key": key,
+            "at": computed_at(seen.computed),
+            "count": seen.computed.count(row.id, OFF[row.kind]),
+        }
         of = members if kind == "audience" else values
         if as_json:
             print_holders_json(head, kind, of(row, seen.computed, profiles, limit))

@@ -18,7 +18,7 @@ from segue.compute.machine import Machine
 from segue.compute.program import Program
 from segue.compute.telling import Line
 from segue.state.computations import ComputationRow
-from segue.state.computed_rows import ComputationState, ConnectionState
+from segue.state.computed_rows import OFF, ComputationState, ConnectionState
 
 PAGE = 500
 
@@ -239,9 +239,10 @@ class CatchingUp:
     def _sync_some(self, line: Line, now_ms: int, most: int) -> bool:
         state = line.state
         assert state.after is not None
+        off = OFF[self._computer.generations.kind(line.computation)]
         if not state.began_at:
-            state.began_at, state.total = now_ms, self._rows.count(line.computation)
-        rows = self._rows.members(line.computation, after=state.after, limit=most)
+            state.began_at, state.total = now_ms, self._rows.count(line.computation, off)
+        rows = self._rows.members(line.computation, off, after=state.after, limit=most)
         for profile in self._computer.present([row.profile for row in rows]):
             self._computer.tell(line, profile, now=True, from_ms=state.began_at)
         state.done += len(rows)

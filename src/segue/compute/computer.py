@@ -49,11 +49,11 @@ class ComputedRows(ProfileComputedRows, DueRows, Protocol):
         """Every connection."""
         ...
 
-    def members(self, computation: int, *, after: int = 0, limit: int = 500) -> list[HoldingRow]:
-        """Who has a value, by number."""
+    def members(self, computation: int, off: str, *, after: int = 0, limit: int = 500) -> list[HoldingRow]:
+        """Who has a value other than `off`, by number."""
         ...
 
-    def count(self, computation: int) -> int:
+    def count(self, computation: int, off: str) -> int:
         """How many have."""
         ...
 

@@ -17,7 +17,7 @@ from segue.core.clock import iso
 from segue.log import Ends
 from segue.state.computations import ComputationRow, ConnectionRow
 from segue.state.computed import ComputedReader
-from segue.state.computed_rows import ComputationState, ConnectionState, HoldingRow
+from segue.state.computed_rows import OFF, ComputationState, ConnectionState, HoldingRow
 from segue.state.control import DestinationRow
 from segue.state.deliveries import DestinationState
 from segue.state.profiles import ProfileReader
@@ -49,7 +49,7 @@ def listed(row: ComputationRow, destinations: Mapping[int, DestinationRow], seen
         "id": row.ref,
         "enabled": row.enabled,
         "state": _state(state),
-        "count": seen.computed.count(row.id) if seen.computed else 0,
+        "count": seen.computed.count(row.id, OFF[row.kind]) if seen.computed else 0,
         "definition": row.definition,
         "destinations": [destinations[each.destination].slug for each in row.connections],
     }
@@ -111,7 +111,7 @@ def _holders(
 
 def _all_holders(row: ComputationRow, computed: ComputedReader, profiles: ProfileReader) -> Iterator[_Holder]:
     after = 0
-    while page := computed.members(row.id, after=after, limit=PAGE):
+    while page := computed.members(row.id, OFF[row.kind], after=after, limit=PAGE):
         after = page[-1].profile
         found = {each.number: each for each in profiles.profiles([holding.profile for holding in page])}
         for holding in page:

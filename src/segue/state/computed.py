@@ -130,18 +130,19 @@ class ComputedReader:
           WHERE computation = ? AND profile > ? ORDER BY profile LIMIT ?"""
         return [_holding(row) for row in self._rows(query, (computation, after, limit))]
 
-    def members(self, computation: int, *, after: int = 0, limit: int = 500) -> list[HoldingRow]:
-        """Those of an audience that are in, of a trait those that have a value; by number, from above `after`."""
-        query = """SELECT profile, value, since, version, once FROM holding
-          WHERE computation = ? AND profile > ? AND value IS NOT NULL AND value NOT IN ('false', 'null')
-          ORDER BY profile LIMIT ?"""
-        return [_holding(row) for row in self._rows(query, (computation, after, limit))]
+    def members(self, computation: int, off: str, *, after: int = 0, limit: int = 500) -> list[HoldingRow]:
+        """Those of an audience that are in, of a trait those that have a value; by number, from above `after`.
 
-    def count(self, computation: int) -> int:
-        """How many members an audience has, or how many profiles a value."""
-        query = """SELECT count(*) FROM holding
-          WHERE computation = ? AND value IS NOT NULL AND value NOT IN ('false', 'null')"""
-        return int(self._rows(query, (computation,))[0][0])
+        `off` is the value that says that there is nothing: `computed_rows.OFF`.
+        """
+        query = """SELECT profile, value, since, version, once FROM holding
+          WHERE computation = ? AND profile > ? AND value IS NOT NULL AND value <> ? ORDER BY profile LIMIT ?"""
+        return [_holding(row) for row in self._rows(query, (computation, after, off, limit))]
+
+    def count(self, computation: int, off: str) -> int:
+        """How many members an audience has, or how many profiles a value; `off` as of `members`."""
+        query = "SELECT count(*) FROM holding WHERE computation = ? AND value IS NOT NULL AND value <> ?"
+        return int(self._rows(query, (computation, off))[0][0])
 
     def told_of(self, profile: int) -> list[ToldRow]:
         """What was told of a profile, over all connections."""

@@ -16,6 +16,10 @@ Phase = Literal["building", "sweeping", "live", "frozen", "deleted"]
 stays as it is; it is no more, and what profiles had of it stays with them."""
 
 
+OFF: dict[str, str] = {"audience": "false", "computed_trait": "null"}
+"""By kind of computation: the value that says that there is nothing, of a profile that had something once."""
+
+
 class Built(Struct, frozen=True, kw_only=True):
     """What the state of one generation of a computation is made of. Times in ms, as in `compute.windows.Reach`."""
 
