@@ -116,7 +116,7 @@ def test_a_space_without_profiles_has_none(api: Api):
     assert api.refused(TRAITS) == (404, "not_found")
     api.path_of(api.spaces["prod"].id).parent.mkdir(parents=True)
     api.path_of(api.spaces["prod"].id).touch()  # as while the worker makes it
-    assert api.refused(TRAITS) == (503, "unavailable")
+    assert api.refused(TRAITS) == (404, "not_found")
     api.path_of(api.spaces["prod"].id).parent.joinpath("profiles.db").unlink()
     api.path_of(api.spaces["prod"].id).parent.rmdir()
     api.send(("identify", {"userId": "u1"}))

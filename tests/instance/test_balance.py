@@ -56,7 +56,7 @@ def test_status_has_the_form_that_is_promised(make):
     instance.post("/v1/track", {"userId": 42, "event": "x"})
     found = json.loads(instance.cli("status", "--json"))
     assert found["sources"] == [{"slug": "website", "accepted": 0, "duplicates": 0, "dropped": {"id_not_string": 1}}]
-    assert found["stages"] == [{"name": "deliver", "lag": 0}, {"name": "compute", "lag": 0}, {"name": "lake", "lag": 0}]
+    assert found["stages"] == [{"name": name, "lag": 0} for name in ("deliver", "compute", "lake", "outbox")]
     assert found["destinations"][0] == {
         "slug": "plotline", "kind": "plotline", "enabled": True, "sources": ["website"], "accepted": 0, "delivered": 0,
         "filtered": {}, "refused": {}, "retrying": 0, "lag": 0, "breaker": "closed", "breaker_reason": None,

@@ -21,6 +21,7 @@ from segue.lake.manifest import ManifestReader
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.log.tail import Tail
 from segue.resolve.resolver import Resolver
+from segue.state.database import is_made
 from segue.state.profiles import ProfileReader, ProfileWriter
 from segue.wiring.instance import Instance as Folder
 from tests.lake.rig import read
@@ -134,7 +135,7 @@ def test_a_space_that_is_defined_while_it_runs_knows_whom_it_heard_of_within_a_s
     path = Folder(instance.data).profiles(1)
 
     def users() -> int:
-        if not path.exists():
+        if not is_made(path):
             return 0
         with closing(ProfileReader(path)) as rows:
             return rows.state().users
@@ -149,7 +150,7 @@ def test_a_backup_holds_the_profiles_and_their_events(make, tmp_path):
     instance.start()
     instance.send(*(event(random.Random(number)) for number in range(100)), key="website-key")
     path = Folder(instance.data).profiles(1)
-    until(lambda: path.exists() and stored(path)["profile"], "profiles are written")
+    until(lambda: is_made(path) and stored(path)["profile"], "profiles are written")
     until(lambda: not any(stage["lag"] for stage in instance.status()["stages"]), "all are written")
     expected, events = stored(path), events_of(Folder(instance.data).lake(1))
     instance.cli("backup", str(tmp_path / "backup"))

@@ -14,7 +14,6 @@ import click
 
 from segue.cli.group import data_option, instance_of, segue, settings_of
 from segue.cli.profiles import space_option
-from segue.state.computed_rows import OFF
 
 if TYPE_CHECKING:
     from segue.control.computed import Seen
@@ -175,6 +174,7 @@ def _holders(
     from segue.control.computations import find_computation
     from segue.control.computed import computed_at, members, values
     from segue.core.errors import Invalid
+    from segue.state.computed_rows import OFF
 
     if at is not None:
         holders_at(kind, key, at, limit, space, as_json, data)
@@ -226,6 +226,7 @@ def _opened(slug: str | None, data: str | None) -> Iterator[_Opened]:
     from segue.log.sqlite_reader import SQLiteLogReader
     from segue.state.computed import ComputedReader
     from segue.state.control import ControlStore
+    from segue.state.database import is_made
     from segue.state.deliveries import DeliveryReader
     from segue.state.profiles import ProfileReader
     from segue.wiring.clock import clock_of
@@ -238,7 +239,7 @@ def _opened(slug: str | None, data: str | None) -> Iterator[_Opened]:
         space = find_space(control, slug)
         path = instance.profiles(space.id)
         computed, profiles, waiting = None, None, 0
-        if path.exists():
+        if is_made(path):
             computed = stack.enter_context(closing(ComputedReader(path)))
             stack.enter_context(computed.snapshot())
             waiting = computed.waiting()  # the first read says which commit the snapshot is of

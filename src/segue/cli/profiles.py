@@ -215,13 +215,14 @@ def _found(name: str, space: str | None, data: str | None) -> Iterator[tuple[_Fi
     from segue.core.errors import Invalid
     from segue.lake.manifest import ManifestReaders
     from segue.log.sqlite_reader import SQLiteLogReader
+    from segue.state.database import is_made
     from segue.state.profiles import ProfileReader
 
     instance = _existing(data)
     with open_control(instance) as store:
         row = find_space(store.snapshot(), space)
     path = instance.profiles(row.id)
-    if not path.exists():
+    if not is_made(path):
         raise Invalid(f"the space {row.slug!r} has no profiles yet: no server has resolved its events", field="--space")
     with (
         closing(SQLiteLogReader(instance.log)) as log,

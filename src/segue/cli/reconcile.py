@@ -24,11 +24,11 @@ PAUSE_S = 0.3
 @json_option
 @data_option
 def reconcile(key: str | None, space: str | None, as_json: bool, data: str | None) -> None:
-    """Compare what is held of every audience and computed trait, or of KEY, with what the whole history says.
+    """Compare audiences and traits with the whole history.
 
-    Both are of the space's last commit. The exit code is 0 where all agree, 1 where something differs, which is an
-    error of Segue's, and 3 where nothing differs and something cannot be compared yet. What is switched off is passed
-    over.
+    What is held of every audience and computed trait, or of KEY, is compared with what all events say. Both are of the
+    space's last commit. The exit code is 0 where all agree, 1 where something differs, which is an error of Segue's,
+    and 3 where nothing differs and something cannot be compared yet. What is switched off is passed over.
     """
     import msgspec
 

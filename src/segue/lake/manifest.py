@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from segue.core.errors import Damaged
-from segue.state.database import is_being_made, open_database, open_reader, sqlite_errors, transaction
+from segue.state.database import open_database, open_reader, sqlite_errors, transaction
 from segue.state.profile_readers import SpaceReaders
 
 MANIFEST = "lake.db"
@@ -206,15 +205,6 @@ class ManifestReaders(SpaceReaders[ManifestReader]):
 
     def __init__(self, lake_of: Callable[[int], Path]) -> None:
         super().__init__(lambda space: lake_of(space) / MANIFEST, ManifestReader)
-
-    def get(self, space: int) -> ManifestReader | None:
-        """The space's manifest, None where there is none yet. Raises Unavailable, Damaged."""
-        try:
-            return super().get(space)
-        except Damaged:
-            if is_being_made(self._path_of(space)):
-                return None
-            raise
 
 
 def _position(rows: list[Any]) -> Position:

@@ -69,10 +69,12 @@ def open_reader(path: Path, version: int) -> sqlite3.Connection:
         return connection
 
 
-def is_being_made(path: Path) -> bool:
-    """Whether the file has no schema at all yet: whoever writes it opens it at this moment for the first time."""
+def is_made(path: Path) -> bool:
+    """Whether the file is there with its schema: whoever writes it may be opening it now for the first time."""
+    if not path.exists():
+        return False
     with sqlite_errors(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        return _stored_version(connection) == 0
+        return _stored_version(connection) > 0
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from segue.state.database import is_made
 from segue.state.profiles import ProfileReader
 
 
@@ -32,7 +33,7 @@ class SpaceReaders(Generic[_Reader]):
         """The space's reader, None where nothing was written for it yet. Raises Unavailable, Damaged."""
         if space not in self._open:
             path = self._path_of(space)
-            if not path.exists():
+            if not is_made(path):
                 return None
             self._open[space] = self._reader(path)
         return self._open[space]

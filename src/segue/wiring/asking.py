@@ -16,6 +16,7 @@ from segue.lake.history import SpaceFiles
 from segue.log.sqlite_reader import SQLiteLogReader
 from segue.state.computed import ComputedReader
 from segue.state.control import Control, ControlStore
+from segue.state.database import is_made
 from segue.state.outbox_reader import OutboxReader
 from segue.state.profiles import ProfileReader
 from segue.wiring.clock import clock_of
@@ -54,7 +55,7 @@ def asking(instance: Instance, settings: Settings, slug: str | None) -> Iterator
         control = stack.enter_context(closing(ControlStore(instance.control, clock))).snapshot()
         space = find_space(control, slug)
         path = instance.profiles(space.id)
-        if not path.exists():
+        if not is_made(path):
             raise Invalid(f"nothing is known of {space.slug!r} yet: no server has run", field="--space")
         running = instance.settings_in_effect()
         keep = settings.lake.keep_ms if running is None else keep_ms(running.get("lake.keep", "off"), "lake.keep")
