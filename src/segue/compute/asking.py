@@ -24,7 +24,7 @@ from segue.compute.history import (
     Others,
 )
 from segue.compute.kept import Kept
-from segue.compute.kinds import Leaf, earlier
+from segue.compute.kinds import Decided, Leaf, earlier
 from segue.compute.leaves import LeafState, Leaves
 from segue.compute.plans import Compiled, Plan
 from segue.compute.reducers import Reduced
@@ -148,9 +148,10 @@ class Asking(Evaluation):
         state = self._states.get(leaf.id)
         if state is None:
             return leaf.nothing
-        if isinstance(leaf, Kept):
-            return self._asked(leaf, state)[0]
-        return leaf.value(state, self._chunks, self._profile, self.at_ms)
+        if isinstance(leaf, Decided):
+            return leaf.value(state, self._chunks, self._profile, self.at_ms)
+        assert isinstance(leaf, Kept)
+        return self._asked(leaf, state)[0]
 
     def reduced(self, tree: Reduce) -> Reduced:
         """The value of a leaf."""

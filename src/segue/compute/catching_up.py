@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from segue.compute.computer import ComputedRows, Computer, People
+from segue.compute.computer import Computer
 from segue.compute.history import Occurrence
 from segue.compute.machine import Machine
 from segue.compute.program import Program
+from segue.compute.surroundings import ComputedRows, People
 from segue.compute.telling import Line
 from segue.state.computations import ComputationRow
 from segue.state.computed_rows import OFF, ComputationState, ConnectionState

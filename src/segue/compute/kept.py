@@ -15,7 +15,7 @@ from segue.compute.comparators import Comparator
 from segue.compute.entries import Chunks, Place
 from segue.compute.evaluate import Evaluation
 from segue.compute.history import ABSENT, History, Occurrence
-from segue.compute.kinds import Facts, Leaf, order_of
+from segue.compute.kinds import Decided, Facts, Leaf, order_of
 from segue.compute.leaves import LeafState
 from segue.compute.timers import Timers
 from segue.compute.tree import Context, Event, Property, Session, parts
@@ -25,7 +25,7 @@ from segue.compute.windows import FOREVER, Reach, stay
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class CurrentSession(Leaf):
+class CurrentSession(Decided):
     """The newest run of events: [order, share] of all, and figures of those in the run.
 
     All are kept: one that comes late may join the run to any that was before it.

@@ -9,6 +9,7 @@ stays in memory longer than an answer may need it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ class Facts(NamedTuple):
     threshold: Threshold | None
 
 
-class Leaf:
+class Leaf(ABC):
     """What all kinds share."""
 
     def __init__(self, facts: Facts) -> None:
@@ -92,20 +93,17 @@ class Leaf:
         """The figures of no event."""
         return []
 
+    @abstractmethod
     def take(self, state: LeafState, place: Place, occurrence: Occurrence, given: Sequence[Value]) -> None:
         """Note an event that passes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def join(self, state: LeafState, place: Place, other: LeafState, others: Place) -> None:
         """Take over all that another profile's state holds, and leave no chunk of it behind."""
-        raise NotImplementedError
 
+    @abstractmethod
     def advance(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> None:
         """Let begin and end what does until an instant, which is not before that of any call."""
-
-    def value(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> Value:
-        """The value at an instant that `advance` was told."""
-        raise NotImplementedError
 
     def next(self, state: LeafState, at_ms: int) -> int | None:
         """When after such an instant the value, or what is asked of it, may be another."""
@@ -116,7 +114,18 @@ class Leaf:
         return not state.counting and not state.waiting and (not self.root or state.until_ms <= at_ms)
 
 
-class Folded(Leaf):
+class Decided(Leaf):
+    """A leaf whose own events decide its value, with nothing beside them."""
+
+    def advance(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> None:
+        """Nothing begins or ends, unless the kind has events that do."""
+
+    @abstractmethod
+    def value(self, state: LeafState, chunks: Chunks, profile: int, at_ms: int) -> Value:
+        """The value at an instant that `advance` was told."""
+
+
+class Folded(Decided):
     """Events that count for ever: figures alone."""
 
     def __init__(self, facts: Facts) -> None:
@@ -146,7 +155,7 @@ class Folded(Leaf):
         return False
 
 
-class Windowed(Leaf):
+class Windowed(Decided):
     """Events that stop counting, in the order in which they do: [until, share]; and those that wait to begin.
 
     Those that wait are [from, until, share], in the order in which they begin.

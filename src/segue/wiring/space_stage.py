@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from segue.compute.catching_up import CatchingUp, Past, Target
-from segue.compute.computer import Applied, ComputedRows, Computer
+from segue.compute.computer import Computer
 from segue.compute.history import PAGE_VIEWED, SCREEN_VIEWED
 from segue.compute.occurrences import Happened
+from segue.compute.surroundings import Applied, ComputedRows
 from segue.compute.telling import Line
 from segue.core.clock import Clock
 from segue.core.errors import OffsetExpired, Unavailable
